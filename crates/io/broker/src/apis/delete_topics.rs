@@ -1,0 +1,130 @@
+//! DeleteTopics (20), by name or, from version 6, by id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metadata::proto::control_request::Request;
+use metadata::proto::control_response::Response;
+use metadata::proto::{self, DeleteTopicItem};
+use types::{ErrorCode, Uuid};
+use wire::messages::delete_topics_request::DeleteTopicState;
+use wire::messages::delete_topics_response::DeletableTopicResult;
+use wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
+
+use super::controller_call::{Refused, ask_controller, error_code, mismatched};
+use super::exchange::{Handled, decode, respond, text};
+use crate::context::{ApiRequest, BrokerContext};
+
+const FIRST_VERSION_WITH_IDS: i16 = 6;
+const FIRST_VERSION_WITH_DELETION_DISABLED: i16 = 3;
+
+pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
+    let header = request.header;
+    let body: DeleteTopicsRequest = decode(&header, request.body)?;
+    let asked: Vec<DeleteTopicState> = if header.api_version >= FIRST_VERSION_WITH_IDS {
+        body.topics
+    } else {
+        body.topic_names
+            .into_iter()
+            .map(|name| DeleteTopicState::default().with_name(Some(name)))
+            .collect()
+    };
+    let mut results = Vec::with_capacity(asked.len());
+    let mut items = Vec::with_capacity(asked.len());
+    if broker.config.topics.delete_topic_enable {
+        let mut times: HashMap<(Option<&TopicName>, Uuid), usize> = HashMap::new();
+        for topic in &asked {
+            *times.entry((topic.name.as_ref(), topic.topic_id)).or_default() += 1;
+        }
+        for topic in &asked {
+            let message = match (&topic.name, topic.topic_id.is_nil()) {
+                (Some(_), false) => "You may not specify both topic name and topic id.",
+                (None, true) => "Neither topic name nor id were specified.",
+                (name, _)
+                    if times
+                        .get(&(name.as_ref(), topic.topic_id))
+                        .is_some_and(|times| *times > 1) =>
+                {
+                    if name.is_some() {
+                        "Duplicate topic name."
+                    } else {
+                        "Duplicate topic id."
+                    }
+                }
+                _ => {
+                    items.push(topic.clone());
+                    continue;
+                }
+            };
+            let result = refused(topic, &Refused::new(ErrorCode::InvalidRequest, message));
+            if !results.contains(&result) {
+                results.push(result);
+            }
+        }
+    } else {
+        let code = if header.api_version >= FIRST_VERSION_WITH_DELETION_DISABLED {
+            ErrorCode::TopicDeletionDisabled
+        } else {
+            ErrorCode::InvalidRequest
+        };
+        let refusal = Refused::new(code, "Topic deletion is disabled.");
+        results.extend(asked.iter().map(|topic| refused(topic, &refusal)));
+    }
+    results.extend(delete(&broker, &items, body.timeout_ms).await);
+    respond(&header, &DeleteTopicsResponse::default().with_responses(results))
+}
+
+async fn delete(broker: &BrokerContext, items: &[DeleteTopicState], timeout_ms: i32) -> Vec<DeletableTopicResult> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let topics = items.iter().map(|topic| DeleteTopicItem {
+        name: topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default(),
+        topic_id: if topic.name.is_some() {
+            Bytes::new()
+        } else {
+            Bytes::copy_from_slice(topic.topic_id.as_bytes())
+        },
+    });
+    let asked = proto::DeleteTopicsRequest {
+        topics: topics.collect(),
+    };
+    let refusal = match ask_controller(broker, Request::DeleteTopics(asked), timeout_ms).await {
+        Ok(Response::DeleteTopics(answer)) if answer.topics.len() == items.len() => {
+            return answer
+                .topics
+                .iter()
+                .zip(items)
+                .map(|(result, item)| shown(result, item))
+                .collect();
+        }
+        Ok(_) => mismatched(),
+        Err(refusal) => refusal,
+    };
+    items.iter().map(|topic| refused(topic, &refusal)).collect()
+}
+
+fn shown(result: &proto::DeleteTopicResult, item: &DeleteTopicState) -> DeletableTopicResult {
+    let code = error_code(result.error_code);
+    if !code.is_none() {
+        return refused(
+            item,
+            &Refused {
+                code,
+                message: result.error_message.clone(),
+            },
+        );
+    }
+    DeletableTopicResult::default()
+        .with_name(Some(TopicName(text(&result.name))))
+        .with_topic_id(Uuid::from_slice(&result.topic_id).unwrap_or_default())
+}
+
+fn refused(topic: &DeleteTopicState, refusal: &Refused) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(topic.name.clone())
+        .with_topic_id(topic.topic_id)
+        .with_error_code(refusal.code.code())
+        .with_error_message(refusal.text())
+}

@@ -1,0 +1,255 @@
+//! Fetch (1): reads for consumers, and waits until there is enough. Brokers replicate over their own transport.
+//!
+//! FETCH-API-1: the wait ends by a partition's wake or by its deadline; nothing is polled. Waiters are registered before
+//! the read that decides, so that no append falls between. FETCH-API-2: the first partition that has anything gives at
+//! least one batch, whatever the limits, so that a consumer never stands still before a large batch.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use types::{ErrorCode, Offset, PartitionIndex, TopicId, TopicIdPartition, TopicName};
+use wire::messages::FetchRequest;
+use wire::{FetchPartition, FetchResponse};
+
+use super::error_codes::KafkaError;
+use super::exchange::{Handled, decode, timeout, topic_name};
+use super::fetch_session::{FetchTarget, NO_SESSION, SessionRequest, Wanted};
+use super::list_offsets::known_epoch;
+use crate::context::{ApiRequest, BrokerContext};
+use crate::partition::{Partition, ReadRequest, ReadResult, ReadWaiter};
+
+/// From this version on topics are named by id (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
+/// Sessions exist from this version on.
+const SESSIONS_SINCE: i16 = 7;
+/// The replica's id is a tagged field from this version on.
+const REPLICA_STATE_SINCE: i16 = 15;
+const READ_COMMITTED: i8 = 1;
+/// No fetch waits longer.
+const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+
+pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
+    let header = request.header;
+    let version = header.api_version;
+    let body: FetchRequest = decode(&header, request.body)?;
+    let refused = |error| {
+        let response = FetchResponse {
+            throttle_time_ms: 0,
+            error,
+            session_id: NO_SESSION,
+            topics: Vec::new(),
+            node_endpoints: Vec::new(),
+        };
+        Ok(Some(response.encode(version, header.correlation_id)?))
+    };
+    if is_replica(&body, version) {
+        return refused(ErrorCode::InvalidRequest);
+    }
+    let arrived = Instant::now();
+    let limits = Limits::new(&body, broker.config.network.fetch_max_bytes);
+    let read_committed = body.isolation_level == READ_COMMITTED;
+    let context = match broker
+        .apis
+        .fetch_sessions
+        .begin(session_request(body, version), arrived)
+    {
+        Ok(context) => context,
+        Err(error) => return refused(error),
+    };
+    let reader = Reader {
+        broker: &broker,
+        limits,
+        read_committed,
+    };
+    let mut answers = reader.read_or_wait(&context.partitions, arrived).await;
+    let mut new_id = || session_id(&broker);
+    let session_id = broker
+        .apis
+        .fetch_sessions
+        .finish(context, &mut answers, &mut new_id, Instant::now());
+    let bytes: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
+    broker.host.metrics.fetched_bytes.inc_by(bytes as u64);
+    let image = broker.host.image.load();
+    let response = answer::response(&image, &request.client.listener, version, session_id, answers);
+    Ok(Some(response.encode(version, header.correlation_id)?))
+}
+
+/// A random session id: clients of another incarnation must not hit a live session.
+fn session_id(broker: &BrokerContext) -> i32 {
+    let [a, b, c, d, ..] = *broker.new_uuid.new_uuid().as_bytes();
+    i32::from_be_bytes([a, b, c, d])
+}
+
+fn is_replica(body: &FetchRequest, version: i16) -> bool {
+    let replica = if version >= REPLICA_STATE_SINCE {
+        body.replica_state.replica_id
+    } else {
+        body.replica_id
+    };
+    replica.0 >= 0
+}
+
+/// What bounds the answer.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    min_bytes: usize,
+    max_bytes: usize,
+    max_wait: Duration,
+}
+
+impl Limits {
+    fn new(body: &FetchRequest, fetch_max_bytes: u32) -> Self {
+        let max_bytes = usize::try_from(body.max_bytes)
+            .unwrap_or(0)
+            .min(fetch_max_bytes as usize);
+        let min_bytes = usize::try_from(body.min_bytes).unwrap_or(0).min(max_bytes);
+        Self {
+            min_bytes,
+            max_bytes,
+            max_wait: timeout(body.max_wait_ms).min(WAIT_MAX),
+        }
+    }
+}
+
+fn session_request(body: FetchRequest, version: i16) -> SessionRequest {
+    let by_ids = version >= TOPIC_IDS_SINCE;
+    let target = |name: &TopicName, id: TopicId, partition: i32| FetchTarget {
+        name: name.clone(),
+        id,
+        partition: PartitionIndex(partition),
+    };
+    let blank = TopicName::new("");
+    let naming = |name: &wire::messages::TopicName, id: types::Uuid| {
+        if by_ids {
+            (blank.clone(), TopicId(id))
+        } else {
+            (topic_name(name), TopicId::ZERO)
+        }
+    };
+    let mut named = Vec::new();
+    for topic in &body.topics {
+        let (name, id) = naming(&topic.topic, topic.topic_id);
+        named.extend(topic.partitions.iter().map(|asked| {
+            let wanted = Wanted {
+                from: Offset(asked.fetch_offset),
+                max_bytes: usize::try_from(asked.partition_max_bytes).unwrap_or(0),
+                leader_epoch: known_epoch(asked.current_leader_epoch),
+                last_fetched_epoch: known_epoch(asked.last_fetched_epoch),
+            };
+            (target(&name, id, asked.partition), wanted)
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in &body.forgotten_topics_data {
+        let (name, id) = naming(&topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|partition| target(&name, id, *partition)));
+    }
+    let (id, epoch) = if version >= SESSIONS_SINCE {
+        (body.session_id, body.session_epoch)
+    } else {
+        (NO_SESSION, -1)
+    };
+    SessionRequest {
+        id,
+        epoch,
+        by_ids,
+        named,
+        forgotten,
+    }
+}
+
+type Answers = Vec<(FetchTarget, FetchPartition)>;
+
+/// Reads a request's partitions.
+struct Reader<'a> {
+    broker: &'a BrokerContext,
+    limits: Limits,
+    read_committed: bool,
+}
+
+impl Reader<'_> {
+    async fn read_or_wait(&self, partitions: &[(FetchTarget, Wanted)], arrived: Instant) -> Answers {
+        let deadline = arrived + self.limits.max_wait;
+        let answers = self.read(partitions);
+        if self.is_enough(&answers) || Instant::now() >= deadline {
+            return answers;
+        }
+        drop(answers);
+        loop {
+            // A new one each time: those left behind in quiet partitions are dead and get swept.
+            let waiter = ReadWaiter::default();
+            for (target, _) in partitions {
+                if let Ok((_, partition)) = self.find(target) {
+                    partition.wake_on_change(&waiter);
+                }
+            }
+            let answers = self.read(partitions);
+            if self.is_enough(&answers) {
+                return answers;
+            }
+            if timeout_at(deadline, waiter.woken()).await.is_err() {
+                return answers;
+            }
+        }
+    }
+
+    /// Kafka's rule: enough bytes, or something that the client must know at once, or nothing to wait for.
+    fn is_enough(&self, answers: &Answers) -> bool {
+        let urgent = |answer: &FetchPartition| answer.error != ErrorCode::None || answer.diverging_epoch.is_some();
+        let bytes: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
+        answers.is_empty() || bytes >= self.limits.min_bytes || answers.iter().any(|(_, answer)| urgent(answer))
+    }
+
+    fn read(&self, partitions: &[(FetchTarget, Wanted)]) -> Answers {
+        let mut left = self.limits.max_bytes;
+        let mut min_one = true;
+        let mut read_one = |(target, wanted): &(FetchTarget, Wanted)| {
+            let request = ReadRequest {
+                from: wanted.from,
+                max_bytes: wanted.max_bytes.min(left),
+                min_one,
+                leader_epoch: wanted.leader_epoch,
+                last_fetched_epoch: wanted.last_fetched_epoch,
+            };
+            let read = self
+                .find(target)
+                .and_then(|(_, partition)| partition.read(&request).map_err(|error| error.code()));
+            let answer = match read {
+                Ok(read) => self.answer(target.partition, read),
+                Err(error) => FetchPartition::of_error(target.partition, error),
+            };
+            let bytes = answer.records_bytes();
+            min_one &= bytes == 0;
+            left = left.saturating_sub(bytes);
+            (target.clone(), answer)
+        };
+        partitions.iter().map(&mut read_one).collect()
+    }
+
+    fn answer(&self, index: PartitionIndex, read: ReadResult) -> FetchPartition {
+        let mut answer = FetchPartition::of_error(index, ErrorCode::None);
+        answer.high_watermark = read.high_watermark;
+        answer.last_stable_offset = read.last_stable_offset;
+        answer.log_start_offset = read.log_start_offset;
+        answer.aborted_transactions = self.read_committed.then(Vec::new);
+        answer.diverging_epoch = read.diverging;
+        answer.records = read.records;
+        answer
+    }
+
+    fn find(&self, target: &FetchTarget) -> Result<(TopicIdPartition, Arc<Partition>), ErrorCode> {
+        let id = answer::identify(&self.broker.host.image.load(), target)?;
+        let partition = self
+            .broker
+            .replicas
+            .partition(id)
+            .ok_or(ErrorCode::NotLeaderOrFollower)?;
+        Ok((id, partition))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Metadata (3): brokers, topics, leaders, with the addresses of the listener that the client came through (KIP-103).
+//!
+//! A topic that is created on the way is answered with its leaders at once. Authorised operations stay Kafka's "not asked".
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::metadata::{MetadataImage, PartitionRegistration, TopicImage};
+use types::{BrokerId, ErrorCode, PartitionIndex, TopicName};
+use wire::messages::metadata_request::MetadataRequestTopic;
+use wire::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+use wire::messages::{MetadataRequest, MetadataResponse};
+
+use super::auto_create::{create_topics, is_internal};
+use super::exchange::{Handled, decode, respond, text, topic_id, topic_name, wire_topic};
+use crate::context::{ApiRequest, BrokerContext};
+
+/// Topics that one request may create: more are a mistake, and would keep the controller busy.
+const CREATED_TOPICS_MAX: usize = 1_000;
+
+pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
+    let header = request.header;
+    let body: MetadataRequest = decode(&header, request.body)?;
+    let version = header.api_version;
+    let create = body.allow_auto_topic_creation && broker.config.topics.auto_create_topics_enable;
+    let wanted = body.topics.filter(|topics| version > 0 || !topics.is_empty());
+    let refused = if create {
+        create_missing(&broker, wanted.as_deref().unwrap_or_default()).await
+    } else {
+        HashMap::new()
+    };
+    let image = broker.host.image.load();
+    let view = View {
+        image: &image,
+        listener: &request.client.listener,
+        version,
+    };
+    let topics = match &wanted {
+        None => image.topics().map(|topic| view.topic(topic)).collect(),
+        Some(wanted) => wanted.iter().map(|asked| view.asked(asked, &refused)).collect(),
+    };
+    let brokers = view.brokers();
+    let controller = view.controller(&brokers, broker.host.local);
+    let response = MetadataResponse::default()
+        .with_brokers(brokers)
+        .with_cluster_id(image.cluster_id().map(|id| text(&id.0)))
+        .with_controller_id(controller.0.into())
+        .with_topics(topics);
+    respond(&header, &response)
+}
+
+/// Creates the named topics that don't exist. Returns those that couldn't be, with the reason.
+async fn create_missing(broker: &BrokerContext, wanted: &[MetadataRequestTopic]) -> HashMap<TopicName, ErrorCode> {
+    let mut missing: Vec<TopicName> = {
+        let image = broker.host.image.load();
+        let names = wanted
+            .iter()
+            .filter(|asked| asked.topic_id.is_nil())
+            .filter_map(|asked| asked.name.as_ref());
+        let absent = names
+            .filter(|name| image.topic(name.0.as_str()).is_none())
+            .map(topic_name);
+        absent
+            .filter(|name| name.validate().is_ok())
+            .take(CREATED_TOPICS_MAX)
+            .collect()
+    };
+    missing.sort();
+    missing.dedup();
+    if missing.is_empty() {
+        return HashMap::new();
+    }
+    let results = create_topics(broker, &missing).await;
+    missing
+        .into_iter()
+        .zip(results)
+        .filter_map(|(name, result)| Some((name, result.err()?)))
+        .collect()
+}
+
+/// The image as one connection sees it.
+struct View<'a> {
+    image: &'a MetadataImage,
+    listener: &'a str,
+    version: i16,
+}
+
+impl View<'_> {
+    fn brokers(&self) -> Vec<MetadataResponseBroker> {
+        let alive = self.image.brokers().filter(|broker| !broker.fenced);
+        let answer = alive.filter_map(|broker| {
+            let address = broker.listener(self.listener)?;
+            Some(
+                MetadataResponseBroker::default()
+                    .with_node_id(broker.id.0.into())
+                    .with_host(text(&address.host))
+                    .with_port(i32::from(address.port))
+                    .with_rack(broker.rack.as_deref().map(text)),
+            )
+        });
+        answer.collect()
+    }
+
+    /// Every broker passes requests on to the controller, so it names itself; while it is fenced, another one.
+    fn controller(&self, brokers: &[MetadataResponseBroker], local: BrokerId) -> BrokerId {
+        let own = brokers.iter().find(|broker| broker.node_id.0 == local.0);
+        own.or(brokers.first())
+            .map_or(BrokerId(-1), |broker| BrokerId(broker.node_id.0))
+    }
+
+    fn asked(&self, asked: &MetadataRequestTopic, refused: &HashMap<TopicName, ErrorCode>) -> MetadataResponseTopic {
+        let failed = |error: ErrorCode| {
+            let name = asked
+                .name
+                .clone()
+                .or_else(|| (self.version < 12).then(Default::default));
+            let answer = MetadataResponseTopic::default()
+                .with_error_code(error.code())
+                .with_name(name);
+            if self.version >= 10 {
+                answer.with_topic_id(asked.topic_id)
+            } else {
+                answer
+            }
+        };
+        if let Some(id) = topic_id(asked.topic_id) {
+            return match self.image.topic_by_id(id) {
+                // Until version 12 an id only accompanies a name.
+                _ if self.version < 12 => failed(ErrorCode::InvalidRequest),
+                Some(topic) => self.topic(topic),
+                None => failed(ErrorCode::UnknownTopicId),
+            };
+        }
+        let Some(name) = &asked.name else {
+            return failed(ErrorCode::InvalidRequest);
+        };
+        if let Some(topic) = self.image.topic(name.0.as_str()) {
+            return self.topic(topic);
+        }
+        let name = topic_name(name);
+        if name.validate().is_err() {
+            return failed(ErrorCode::InvalidTopicException);
+        }
+        failed(match refused.get(&name) {
+            None => ErrorCode::UnknownTopicOrPartition,
+            // Retriable: brokers may be starting, or the controller is.
+            Some(ErrorCode::InvalidReplicationFactor | ErrorCode::RequestTimedOut | ErrorCode::NotController) => {
+                ErrorCode::LeaderNotAvailable
+            }
+            Some(error) => *error,
+        })
+    }
+
+    fn topic(&self, topic: &TopicImage) -> MetadataResponseTopic {
+        let partitions = topic
+            .partitions()
+            .map(|(index, registration)| self.partition(index, registration));
+        let answer = MetadataResponseTopic::default()
+            .with_name(Some(wire_topic(&topic.name)))
+            .with_is_internal(is_internal(topic.name.as_str()))
+            .with_partitions(partitions.collect());
+        if self.version >= 10 {
+            answer.with_topic_id(topic.id.0)
+        } else {
+            answer
+        }
+    }
+
+    fn partition(&self, index: PartitionIndex, registration: &PartitionRegistration) -> MetadataResponsePartition {
+        let reachable = |id: &BrokerId| {
+            self.image
+                .broker(*id)
+                .is_some_and(|broker| !broker.fenced && broker.listener(self.listener).is_some())
+        };
+        let leader = registration.leader.filter(|leader| {
+            self.image
+                .broker(*leader)
+                .is_some_and(|broker| broker.listener(self.listener).is_some())
+        });
+        let offline: Vec<BrokerId> = registration
+            .replicas
+            .iter()
+            .copied()
+            .filter(|id| !reachable(id))
+            .collect();
+        let error = match (leader, registration.leader) {
+            (Some(_), _) if self.version == 0 && !offline.is_empty() => ErrorCode::ReplicaNotAvailable,
+            (Some(_), _) => ErrorCode::None,
+            (None, Some(led_by)) if self.version >= 6 && self.image.broker(led_by).is_some() => {
+                ErrorCode::ListenerNotFound
+            }
+            (None, _) => ErrorCode::LeaderNotAvailable,
+        };
+        // Clients of version 0 take every listed replica for one that they can reach.
+        let listed = |ids: &[BrokerId]| {
+            let ids = ids.iter().filter(|id| self.version > 0 || reachable(id));
+            ids.map(|id| id.0.into()).collect::<Vec<_>>()
+        };
+        let answer = MetadataResponsePartition::default()
+            .with_error_code(error.code())
+            .with_partition_index(index.0)
+            .with_leader_id(leader.map_or(-1, |leader| leader.0).into())
+            .with_replica_nodes(listed(&registration.replicas))
+            .with_isr_nodes(listed(&registration.isr));
+        let answer = if self.version >= 7 {
+            answer.with_leader_epoch(registration.leader_epoch.0)
+        } else {
+            answer
+        };
+        if self.version >= 5 {
+            answer.with_offline_replicas(offline.iter().map(|id| id.0.into()).collect())
+        } else {
+            answer
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

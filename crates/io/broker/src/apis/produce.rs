@@ -1,0 +1,379 @@
+//! Produce (0): appends one batch a partition and answers when the promise that the producer asked for holds.
+//!
+//! PRODUCE-1: every append of a request happens before the handler's first await, so that the appends of a connection keep
+//! its requests' order. PRODUCE-2: acks=0 is never answered; a failure then closes the connection, as in Kafka.
+//! PRODUCE-3: payloads aren't decoded, but for compacted topics, whose records need keys. The request's frame is let go
+//! before the wait: the log holds the batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use metadata::{MetadataImage, TopicImage};
+use partition::Acks;
+use records::{AppendRules, Batch, BatchError, MAX_DECOMPRESSED_BYTES, RecordRules, TimestampType};
+use tokio::time::{Instant, timeout_at};
+use types::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TimestampMs, TopicIdPartition};
+use wire::messages::produce_request::TopicProduceData;
+use wire::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use wire::messages::{ProduceRequest, ProduceResponse};
+
+use super::auto_create::is_internal;
+use super::current_leader::NamedLeaders;
+use super::error_codes::KafkaError;
+use super::exchange::{ApiFault, Handled, decode, respond, text, timeout, topic_id};
+use crate::context::{ApiRequest, BrokerContext};
+use crate::partition::{AppendError, Appended};
+use crate::topic_settings::PartitionSettings;
+
+/// From this version on topics are named by id (KIP-516).
+const TOPIC_IDS_SINCE: i16 = 13;
+/// From this version on the answer says what is wrong with which record (KIP-467).
+const RECORD_ERRORS_SINCE: i16 = 8;
+/// From this version on the answer names the leader (KIP-951).
+const CURRENT_LEADER_SINCE: i16 = 10;
+
+pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
+    let header = request.header;
+    let version = header.api_version;
+    let ProduceRequest {
+        transactional_id,
+        acks,
+        timeout_ms,
+        topic_data,
+        ..
+    } = decode(&header, request.body)?;
+    let deadline = Instant::now() + timeout(timeout_ms).min(WAIT_MAX);
+    let acks = Acks::from_wire(acks);
+    let doorkeeper = Doorkeeper {
+        broker: &broker,
+        version,
+        acks,
+        transactional: transactional_id.is_some(),
+    };
+    let mut topics: Vec<Topic> = topic_data.into_iter().map(|topic| doorkeeper.topic(topic)).collect();
+
+    if acks == Some(Acks::None) {
+        return match topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .find_map(|part| part.outcome.as_ref().err())
+        {
+            None => Ok(None),
+            Some(failure) => Err(ApiFault::UnacknowledgedFailure(failure.message.clone())),
+        };
+    }
+    join_all(
+        topics
+            .iter_mut()
+            .flat_map(|topic| &mut topic.partitions)
+            .map(|part| part.commit(deadline)),
+    )
+    .await;
+
+    let mut leaders = NamedLeaders::default();
+    let image = broker.host.image.load();
+    let mut name_leader = |part: &Part| {
+        let wrong = matches!(&part.outcome, Err(failure) if failure.error == ErrorCode::NotLeaderOrFollower);
+        part.id
+            .filter(|_| wrong && version >= CURRENT_LEADER_SINCE)
+            .and_then(|id| leaders.name(&image, id, &request.client.listener))
+    };
+    let responses = topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|part| {
+            let leader = name_leader(&part);
+            part.answer(version, leader)
+        });
+        let partitions = partitions.collect();
+        let answer = TopicProduceResponse::default().with_partition_responses(partitions);
+        if version >= TOPIC_IDS_SINCE {
+            answer.with_topic_id(topic.id)
+        } else {
+            answer.with_name(topic.name)
+        }
+    });
+    let response = ProduceResponse::default().with_responses(responses.collect());
+    let endpoints = leaders.endpoints().map(|(id, endpoint)| {
+        NodeEndpoint::default()
+            .with_node_id(id.0.into())
+            .with_host(text(&endpoint.host))
+            .with_port(i32::from(endpoint.port))
+            .with_rack(endpoint.rack.as_deref().map(text))
+    });
+    respond(&header, &response.with_node_endpoints(endpoints.collect()))
+}
+
+/// No producer waits longer; it bounds what a request can hold on to.
+const WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// One topic of the request, as far as it got.
+struct Topic {
+    name: wire::messages::TopicName,
+    id: types::Uuid,
+    partitions: Vec<Part>,
+}
+
+/// One partition of the request, as far as it got.
+struct Part {
+    index: PartitionIndex,
+    /// Known when the topic is.
+    id: Option<TopicIdPartition>,
+    outcome: Result<Place, Failure>,
+    /// What is waited for.
+    appended: Option<Appended>,
+}
+
+/// Where the batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    base_offset: i64,
+    log_append_time: Option<TimestampMs>,
+    log_start_offset: i64,
+}
+
+/// Why it stands nowhere, or isn't known to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    error: ErrorCode,
+    message: String,
+    /// The record at fault.
+    record: Option<usize>,
+}
+
+impl Failure {
+    fn new(error: ErrorCode, message: &str) -> Self {
+        Self {
+            error,
+            message: message.to_owned(),
+            record: None,
+        }
+    }
+}
+
+impl From<BatchError> for Failure {
+    fn from(error: BatchError) -> Self {
+        let record = match &error {
+            BatchError::MissingKey { index } | BatchError::InvalidRecord { index, .. } => Some(*index),
+            _ => None,
+        };
+        Self {
+            error: error.code(),
+            message: error.to_string(),
+            record,
+        }
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Invalid(error) => error.into(),
+            other => Self {
+                error: other.code(),
+                message: other.to_string(),
+                record: None,
+            },
+        }
+    }
+}
+
+/// Lets batches in.
+struct Doorkeeper<'a> {
+    broker: &'a BrokerContext,
+    version: i16,
+    acks: Option<Acks>,
+    transactional: bool,
+}
+
+impl Doorkeeper<'_> {
+    fn topic(&self, data: TopicProduceData) -> Topic {
+        let image = self.broker.host.image.load();
+        let found = self.find(&image, &data);
+        let settings = found
+            .as_ref()
+            .ok()
+            .map(|topic| self.broker.replicas.settings(&image, &topic.name));
+        let partitions = data.partition_data.into_iter().map(|part| {
+            let index = PartitionIndex(part.index);
+            let id = found.as_ref().ok().map(|topic| TopicIdPartition {
+                topic_id: topic.id,
+                partition: index,
+            });
+            let appended = match (&found, &settings) {
+                (Ok(topic), Some(settings)) => self.append(topic, settings, index, part.records.as_ref()),
+                (Err(failure), _) => Err(failure.clone()),
+                (Ok(_), None) => Err(Failure::new(ErrorCode::UnknownServerError, "no settings")),
+            };
+            let outcome = appended.as_ref().map_or_else(
+                |failure| Err(failure.clone()),
+                |done| {
+                    Ok(Place {
+                        base_offset: done.base_offset.0,
+                        log_append_time: done.log_append_time,
+                        log_start_offset: done.log_start_offset.0,
+                    })
+                },
+            );
+            Part {
+                index,
+                id,
+                outcome,
+                appended: appended.ok(),
+            }
+        });
+        let partitions = partitions.collect();
+        Topic {
+            name: data.name,
+            id: data.topic_id,
+            partitions,
+        }
+    }
+
+    fn find<'i>(&self, image: &'i MetadataImage, data: &TopicProduceData) -> Result<&'i Arc<TopicImage>, Failure> {
+        if self.acks.is_none() {
+            return Err(Failure::new(ErrorCode::InvalidRequiredAcks, "acks must be -1, 0 or 1"));
+        }
+        if self.transactional {
+            return Err(Failure::new(
+                ErrorCode::InvalidTxnState,
+                "transactions are not served yet",
+            ));
+        }
+        let topic = if self.version >= TOPIC_IDS_SINCE {
+            let found = topic_id(data.topic_id).and_then(|id| image.topic_by_id(id));
+            found.ok_or_else(|| Failure::new(ErrorCode::UnknownTopicId, "this server does not host this topic ID"))?
+        } else {
+            let found = image.topic(data.name.0.as_str());
+            found.ok_or_else(|| Failure::new(ErrorCode::UnknownTopicOrPartition, "no such topic"))?
+        };
+        if is_internal(topic.name.as_str()) {
+            return Err(Failure::new(
+                ErrorCode::InvalidTopicException,
+                "cannot append to an internal topic",
+            ));
+        }
+        Ok(topic)
+    }
+
+    fn append(
+        &self,
+        topic: &TopicImage,
+        settings: &PartitionSettings,
+        index: PartitionIndex,
+        records: Option<&Bytes>,
+    ) -> Result<Appended, Failure> {
+        if topic.partition(index).is_none() {
+            return Err(Failure::new(ErrorCode::UnknownTopicOrPartition, "no such partition"));
+        }
+        let batch = self.check(settings, records)?;
+        let id = TopicIdPartition {
+            topic_id: topic.id,
+            partition: index,
+        };
+        let Some(partition) = self.broker.replicas.partition(id) else {
+            return Err(Failure::new(
+                ErrorCode::NotLeaderOrFollower,
+                "this broker does not lead the partition",
+            ));
+        };
+        let appended = partition.append(&batch, self.acks.unwrap_or(Acks::All), None)?;
+        let metrics = &self.broker.host.metrics;
+        metrics.produced_bytes.inc_by(batch.bytes.len() as u64);
+        metrics
+            .produced_records
+            .inc_by(u64::from(batch.header.record_count.unsigned_abs()));
+        Ok(appended)
+    }
+
+    fn check(&self, settings: &PartitionSettings, records: Option<&Bytes>) -> Result<Batch, Failure> {
+        check_batch(settings, records, self.broker.host.clock.now())
+    }
+}
+
+/// The one batch of a partition, checked by its topic's rules.
+fn check_batch(settings: &PartitionSettings, records: Option<&Bytes>, now: TimestampMs) -> Result<Batch, Failure> {
+    let batch = Batch::from_produce(records.ok_or(BatchError::NoBatch)?)?;
+    let rules = AppendRules {
+        max_message_bytes: settings.max_message_bytes,
+        timestamp_type: if settings.log_append_time {
+            TimestampType::LogAppendTime
+        } else {
+            TimestampType::CreateTime
+        },
+        timestamp_before_max_ms: settings.timestamp_before_max_ms,
+        timestamp_after_max_ms: settings.timestamp_after_max_ms,
+        now,
+    };
+    batch.check_for_append(&rules)?;
+    if batch.header.is_transactional() {
+        // Without a coordinator nobody would ever end the transaction.
+        return Err(Failure::new(
+            ErrorCode::InvalidTxnState,
+            "transactions are not served yet",
+        ));
+    }
+    if settings.compacted {
+        let record_rules = RecordRules {
+            compacted: true,
+            max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
+        };
+        batch.check_records(&rules, &record_rules)?;
+    }
+    Ok(batch)
+}
+
+impl Part {
+    /// Waits until the batch is committed, if that was asked for.
+    async fn commit(&mut self, deadline: Instant) {
+        let Some(appended) = self.appended.take() else { return };
+        let failure = match timeout_at(deadline, appended.committed()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => Failure::new(error, "the leadership ended before the batch was committed"),
+            Err(_) => Failure::new(ErrorCode::RequestTimedOut, "the batch was not replicated in time"),
+        };
+        self.outcome = Err(failure);
+    }
+
+    fn answer(self, version: i16, leader: Option<(BrokerId, LeaderEpoch)>) -> PartitionProduceResponse {
+        let answer = PartitionProduceResponse::default().with_index(self.index.0);
+        let failure = match self.outcome {
+            Ok(place) => {
+                let answer = answer
+                    .with_base_offset(place.base_offset)
+                    .with_log_append_time_ms(place.log_append_time.map_or(-1, |time| time.0));
+                return if version >= 5 {
+                    answer.with_log_start_offset(place.log_start_offset)
+                } else {
+                    answer
+                };
+            }
+            Err(failure) => failure,
+        };
+        let mut answer = answer
+            .with_error_code(failure.error.code())
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1);
+        if version >= RECORD_ERRORS_SINCE {
+            if let Some(record) = failure.record {
+                let at_fault = BatchIndexAndErrorMessage::default()
+                    .with_batch_index(i32::try_from(record).unwrap_or(i32::MAX))
+                    .with_batch_index_error_message(Some(text(&failure.message)));
+                answer = answer.with_record_errors(vec![at_fault]);
+            }
+            answer = answer.with_error_message(Some(text(&failure.message)));
+        }
+        if let Some((leader, epoch)) = leader {
+            let current = LeaderIdAndEpoch::default()
+                .with_leader_id(leader.0.into())
+                .with_leader_epoch(epoch.0);
+            answer = answer.with_current_leader(current);
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests;

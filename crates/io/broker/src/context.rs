@@ -1,0 +1,68 @@
+//! What every API's handler gets.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use config::ServerConfig;
+use tokio::sync::watch;
+use types::Uuid;
+use wire::RequestHeader;
+
+use crate::apis::ApiState;
+use crate::controller_client::ControllerClient;
+use crate::coordinator::GroupCoordinator;
+use crate::metadata::{MetadataPublisher, SessionState};
+use crate::partition::PartitionHost;
+use crate::replica_manager::ReplicaManager;
+
+/// A running broker as its handlers see it.
+#[derive(Debug)]
+pub struct BrokerContext {
+    /// The node's configuration.
+    pub config: Arc<ServerConfig>,
+    /// This broker's identity, clock, image of the metadata, metrics.
+    pub host: Arc<PartitionHost>,
+    /// The replicas hosted here.
+    pub replicas: Arc<ReplicaManager>,
+    /// The way to the active controller.
+    pub controllers: Arc<ControllerClient>,
+    /// What is applied here.
+    pub publisher: Arc<MetadataPublisher>,
+    /// How the session with the controller stands.
+    pub session: watch::Receiver<SessionState>,
+    /// What the APIs remember between requests.
+    pub apis: ApiState,
+    /// The groups whose logs this broker leads.
+    pub groups: Arc<GroupCoordinator>,
+    /// Fresh random ids (member ids, session ids); seeded in the simulator.
+    pub new_uuid: Arc<dyn NewUuid>,
+}
+
+/// A source of random ids, passed in.
+pub trait NewUuid: std::fmt::Debug + Send + Sync + 'static {
+    /// A fresh one.
+    fn new_uuid(&self) -> Uuid;
+}
+
+/// One request as it came from the wire.
+#[derive(Debug)]
+pub struct ApiRequest {
+    /// Its header.
+    pub header: RequestHeader,
+    /// Its body, not decoded yet.
+    pub body: Bytes,
+    /// Over which connection it came.
+    pub client: Arc<ClientConnection>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub struct ClientConnection {
+    /// The listener's name: Metadata answers with addresses of the same listener.
+    pub listener: String,
+    /// The peer.
+    pub address: IpAddr,
+    /// Names the connection within this process.
+    pub id: u64,
+}

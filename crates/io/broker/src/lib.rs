@@ -1,0 +1,40 @@
+//! Serves Kafka clients and hosts replicas.
+
+mod apis;
+mod blocking;
+mod broker;
+mod clock;
+mod context;
+mod controller_client;
+mod coordinator;
+mod fault;
+mod log_manager;
+mod maintenance;
+mod metadata;
+mod metrics;
+mod network;
+mod partition;
+mod replica_manager;
+mod replication;
+mod server;
+mod topic_settings;
+
+pub use apis::ApiState;
+pub use blocking::BlockingPool;
+pub use broker::{Broker, BrokerEnvironment};
+pub use clock::{Clock, SystemClock};
+pub use context::{ApiRequest, BrokerContext, ClientConnection, NewUuid};
+pub use controller_client::{ControllerClient, ControllerError};
+pub use coordinator::GroupCoordinator;
+pub use fault::{Fault, FaultSink};
+pub use log_manager::{DataDirectory, FoundLog, FoundLogs, LogManager, LogManagerError};
+pub use metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionState};
+pub use metrics::{ApiLabels, BrokerMetrics};
+pub use partition::{
+    AppendError, Appended, DeleteRecordsError, EpochEndAnswer, ListOffsetsTarget, Partition, PartitionHost,
+    PartitionStatus, PushError, PushOutcome, ReadError, ReadRequest, ReadResult, ReadWaiter, RoleChange,
+};
+pub use replica_manager::ReplicaManager;
+pub use replication::{ReplicaFetchers, ReplicationServer};
+pub use server::BrokerServer;
+pub use topic_settings::PartitionSettings;

@@ -1,0 +1,115 @@
+//! A broker's background work: syncs, checkpoints, retention, expiry, ticks. All of it blocks on the disk, none of it on a
+//! request's way; each kind has one task, so that it never runs twice at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::ServerConfig;
+use storage::DeletionTask;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use types::TopicIdPartition;
+
+use crate::replica_manager::ReplicaManager;
+
+/// How often leaders look for lagging members and for replicas that may join.
+const TICK: Duration = Duration::from_millis(500);
+/// The background sync's round: what isn't synced after a power cut of all replicas is at most this old.
+const SYNC_ROUND: Duration = Duration::from_secs(5);
+
+/// What partitions hand over to the background.
+#[derive(Debug)]
+pub(crate) struct BackgroundQueues {
+    pub(crate) flushes: mpsc::Receiver<TopicIdPartition>,
+    pub(crate) deletions: mpsc::Receiver<DeletionTask>,
+}
+
+/// Starts the tasks; they end with the runtime.
+pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queues: BackgroundQueues) {
+    tokio::spawn(flush_on_demand(Arc::clone(replicas), queues.flushes));
+    tokio::spawn(delete_files(Arc::clone(replicas), queues.deletions));
+    let log = config.log;
+    every(TICK, replicas, |replicas| {
+        for partition in replicas.partitions() {
+            partition.tick();
+        }
+        replicas.count();
+    });
+    blocking_every(SYNC_ROUND, replicas, |replicas| {
+        for partition in replicas.partitions() {
+            if partition.has_unsynced() && partition.flush().is_err() {
+                // Reported already; the log takes no more appends.
+                return;
+            }
+        }
+    });
+    blocking_every(log.high_watermark_checkpoint_interval, replicas, |replicas| {
+        if let Err(error) = replicas.write_checkpoints() {
+            replicas
+                .host()
+                .faults
+                .report(replicas.logs().path(0).to_owned(), error.to_string());
+        }
+    });
+    blocking_every(log.retention_check_interval, replicas, |replicas| {
+        for partition in replicas.partitions() {
+            if let Err(error) = partition.apply_retention() {
+                tracing::warn!(partition = %partition.id(), %error, "retention failed");
+            }
+        }
+    });
+}
+
+fn every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaManager)) {
+    let replicas = Arc::clone(replicas);
+    tokio::spawn(async move {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            work(&replicas);
+        }
+    });
+}
+
+fn blocking_every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaManager)) {
+    let replicas = Arc::clone(replicas);
+    tokio::spawn(async move {
+        loop {
+            sleep(period).await;
+            let job = Arc::clone(&replicas);
+            replicas.pool().run(move || work(&job)).await;
+        }
+    });
+}
+
+/// Synced acknowledgements are group-committed: while one sync runs, everything appended meanwhile waits for the next.
+async fn flush_on_demand(replicas: Arc<ReplicaManager>, mut flushes: mpsc::Receiver<TopicIdPartition>) {
+    let mut due = Vec::new();
+    loop {
+        due.clear();
+        if flushes.recv_many(&mut due, 1024).await == 0 {
+            return;
+        }
+        due.sort_unstable();
+        due.dedup();
+        let jobs: Vec<_> = due
+            .iter()
+            .filter_map(|id| replicas.partition(*id))
+            .map(|partition| replicas.pool().run(move || partition.flush().map(|_| ())))
+            .collect();
+        futures::future::join_all(jobs).await;
+    }
+}
+
+async fn delete_files(replicas: Arc<ReplicaManager>, mut deletions: mpsc::Receiver<DeletionTask>) {
+    while let Some(deletion) = deletions.recv().await {
+        let replicas = Arc::clone(&replicas);
+        tokio::spawn(async move {
+            sleep(deletion.delay()).await;
+            if let Some(Err(error)) = replicas.pool().run(move || deletion.run()).await {
+                tracing::warn!(%error, "removed files stay until the next start");
+            }
+        });
+    }
+}

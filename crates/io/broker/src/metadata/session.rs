@@ -1,0 +1,272 @@
+//! The broker's session: it registers this incarnation, sends heartbeats, and takes the metadata feed.
+//!
+//! SESS-3: the applied offset that a heartbeat tells is published here already (promise META). SESS-4: an incarnation
+//! registers once; when the controller changes, its session goes on under the same broker epoch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metadata::proto::RegisterBrokerRequest;
+use rpc::proto::broker_to_controller::Message as ToController;
+use rpc::proto::controller_to_broker::Message as FromController;
+use rpc::proto::{BrokerToController, ControllerToBroker, Heartbeat, SessionHello};
+use rpc::{Link, Network, PeerAddress, PeerIdentity};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use types::{BrokerEpoch, ClusterId, ErrorCode};
+
+use super::applier::Applier;
+use super::publisher::MetadataPublisher;
+use crate::controller_client::ControllerClient;
+
+/// Opening a session takes at most this.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Registration waits for a Raft entry; a silent controller is given up after this.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between attempts: an election takes tens of milliseconds.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// While no controller can be reached for long, attempts become rarer.
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// What this incarnation registers with.
+#[derive(Debug, Clone)]
+pub struct BrokerIdentity {
+    /// The registration; its flags of unclean shutdown were determined from the log directories.
+    pub registration: RegisterBrokerRequest,
+}
+
+/// How the session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionState {
+    /// Registered with this epoch.
+    pub broker_epoch: Option<BrokerEpoch>,
+    /// A session with the active controller is open.
+    pub open: bool,
+    /// The controller lets this broker lead and serve.
+    pub unfenced: bool,
+    /// Controlled shutdown is done.
+    pub may_stop: bool,
+    /// Leaderships that couldn't be moved yet.
+    pub remaining_leaderships: u32,
+    /// Another incarnation took this broker's id, or another cluster refused it: this process must end.
+    pub rejected: Option<ErrorCode>,
+}
+
+/// The session's task.
+#[derive(Debug)]
+pub struct BrokerSession {
+    network: Arc<dyn Network>,
+    identity: PeerIdentity,
+    controllers: Arc<ControllerClient>,
+    broker: BrokerIdentity,
+    publisher: Arc<MetadataPublisher>,
+    applier: Applier,
+    state: watch::Sender<SessionState>,
+    shutdown: watch::Receiver<bool>,
+}
+
+enum Ended {
+    /// The stream broke or the controller changed: open another.
+    Retry,
+    /// This process must end.
+    Rejected(ErrorCode),
+}
+
+impl BrokerSession {
+    /// A session that isn't open yet; the feed is applied on the current runtime, wherever the session runs. `shutdown`
+    /// turns true when the broker wants to stop.
+    #[must_use]
+    pub fn new(
+        network: Arc<dyn Network>,
+        identity: PeerIdentity,
+        controllers: Arc<ControllerClient>,
+        broker: BrokerIdentity,
+        publisher: Arc<MetadataPublisher>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        let state = watch::Sender::new(SessionState::default());
+        Self {
+            network,
+            identity,
+            controllers,
+            broker,
+            applier: Applier::start(Arc::clone(&publisher)),
+            publisher,
+            state,
+            shutdown,
+        }
+    }
+
+    /// How the session stands, from now on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<SessionState> {
+        self.state.subscribe()
+    }
+
+    /// Keeps a session open until this incarnation is rejected.
+    pub async fn run(mut self) {
+        let mut pause = RETRY_PAUSE;
+        loop {
+            for address in self.controllers.candidates() {
+                let began = Instant::now();
+                match self.session(&address).await {
+                    Ended::Rejected(code) => {
+                        self.state.send_modify(|state| state.rejected = Some(code));
+                        return;
+                    }
+                    Ended::Retry if began.elapsed() > RETRY_PAUSE_MAX => pause = RETRY_PAUSE,
+                    Ended::Retry => {}
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    async fn session(&mut self, address: &PeerAddress) -> Ended {
+        let Ok(link) = self.network.session(address, OPEN_TIMEOUT).await else {
+            return Ended::Retry;
+        };
+        let Link { tx, mut rx } = link;
+        let epoch = self.publisher.host().broker_epoch();
+        let hello = SessionHello {
+            header: Some(self.identity.header(epoch)),
+            register: (epoch == BrokerEpoch::NONE).then(|| self.broker.registration.clone()),
+            metadata_offset: self.publisher.applied().0,
+        };
+        if tx
+            .send(BrokerToController {
+                message: Some(ToController::Hello(hello)),
+            })
+            .await
+            .is_err()
+        {
+            return Ended::Retry;
+        }
+        let accepted = match timeout(ACCEPT_TIMEOUT, rx.recv()).await {
+            Ok(Some(ControllerToBroker {
+                message: Some(FromController::Accepted(accepted)),
+            })) => accepted,
+            Ok(Some(ControllerToBroker {
+                message: Some(FromController::NotActive(answer)),
+            })) => {
+                self.controllers.note_not_active(&answer);
+                return Ended::Retry;
+            }
+            Ok(Some(ControllerToBroker {
+                message: Some(FromController::Refused(refused)),
+            })) => {
+                let code = ErrorCode::from_code(i16::try_from(refused.error_code).unwrap_or(-1));
+                return self.on_refused(code, &refused.message).await;
+            }
+            _ => return Ended::Retry,
+        };
+        if !accepted.cluster_id.is_empty() && !self.identity.learn_cluster(&ClusterId(accepted.cluster_id.clone())) {
+            tracing::error!(cluster = accepted.cluster_id, "the controller is of another cluster");
+            return Ended::Rejected(ErrorCode::InconsistentClusterId);
+        }
+        self.controllers.note_active(address);
+        let epoch = BrokerEpoch(accepted.broker_epoch);
+        self.publisher.host().broker_epoch.store(epoch.0, Ordering::Release);
+        self.state.send_modify(|state| {
+            state.broker_epoch = Some(epoch);
+            state.open = true;
+        });
+        tracing::info!(controller = %address, %epoch, "session open");
+        let every = Duration::from_millis(u64::from(accepted.heartbeat_interval_ms.max(10)));
+        let ended = self.serve(tx, rx, every).await;
+        self.state.send_modify(|state| state.open = false);
+        ended
+    }
+
+    async fn on_refused(&self, code: ErrorCode, message: &str) -> Ended {
+        match code {
+            // The last incarnation's stream may not have been noticed as closed yet.
+            ErrorCode::DuplicateBrokerRegistration if self.state.borrow().broker_epoch.is_none() => {
+                tracing::warn!(message, "registration refused, trying again");
+                Ended::Retry
+            }
+            ErrorCode::StaleBrokerEpoch | ErrorCode::DuplicateBrokerRegistration | ErrorCode::InconsistentClusterId => {
+                tracing::error!(%code, message, "this broker is rejected");
+                Ended::Rejected(code)
+            }
+            _ => {
+                tracing::warn!(%code, message, "the session was refused, trying again");
+                Ended::Retry
+            }
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        tx: mpsc::Sender<BrokerToController>,
+        mut rx: mpsc::Receiver<ControllerToBroker>,
+        every: Duration,
+    ) -> Ended {
+        let mut beats = interval(every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut applied = self.publisher.subscribe();
+        self.applier.misfits.borrow_and_update();
+        loop {
+            let room = self.applier.chunks.capacity() > 0;
+            let beat = tokio::select! {
+                biased;
+                _ = beats.tick() => true,
+                changed = self.shutdown.changed() => changed.is_ok(),
+                // Told at once: an answer to a client may wait for it.
+                changed = applied.changed() => changed.is_ok(),
+                _ = self.applier.misfits.changed() => return Ended::Retry,
+                message = rx.recv(), if room => {
+                    let Some(message) = message else { return Ended::Retry };
+                    match message.message {
+                        Some(FromController::Metadata(chunk)) => {
+                            if self.applier.chunks.try_send(chunk).is_err() {
+                                return Ended::Retry;
+                            }
+                            false
+                        }
+                        Some(FromController::Heartbeat(reply)) => {
+                            self.state.send_if_modified(|state| {
+                                let before = *state;
+                                state.unfenced = !reply.fenced;
+                                state.may_stop = reply.may_stop;
+                                state.remaining_leaderships = reply.remaining_leaderships;
+                                *state != before
+                            });
+                            // Fenced though everything is applied: the next heartbeat asks to be unfenced.
+                            false
+                        }
+                        Some(FromController::NotActive(answer)) => {
+                            self.controllers.note_not_active(&answer);
+                            return Ended::Retry;
+                        }
+                        Some(FromController::Refused(refused)) => {
+                            let code = ErrorCode::from_code(i16::try_from(refused.error_code).unwrap_or(-1));
+                            return self.on_refused(code, &refused.message).await;
+                        }
+                        Some(FromController::Accepted(_)) | None => false,
+                    }
+                }
+            };
+            if beat {
+                applied.borrow_and_update();
+                let heartbeat = Heartbeat {
+                    applied_offset: self.publisher.applied().0,
+                    want_shutdown: *self.shutdown.borrow(),
+                    oldest_pending_write_ms: 0,
+                    log_ends: self.publisher.log_end_reports(),
+                };
+                if tx
+                    .send(BrokerToController {
+                        message: Some(ToController::Heartbeat(heartbeat)),
+                    })
+                    .await
+                    .is_err()
+                {
+                    return Ended::Retry;
+                }
+            }
+        }
+    }
+}

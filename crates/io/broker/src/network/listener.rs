@@ -1,0 +1,231 @@
+//! Accepts connections and tells Kafka's from gRPC's, which share the inter-broker port (design, "Listeners").
+//!
+//! An HTTP/2 preface can't be a Kafka frame's size, so the first bytes decide; they are peeked at, not consumed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use config::NetworkConfig;
+use prometheus_client::metrics::gauge::Gauge;
+use rpc::GrpcServer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::connection::{Connection, ConnectionSettings, stopped};
+use super::dispatcher::{BrokerDispatcher, Dispatcher};
+use super::limits::{ConnectionLimits, ConnectionSlot, RequestBudget};
+use crate::context::{BrokerContext, ClientConnection};
+use crate::metrics::BrokerMetrics;
+
+/// After accept failed (mostly: no file descriptors left), so that the loop doesn't spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What connections get to send their last answers when the node stops.
+const CLOSING_WAIT: Duration = Duration::from_secs(2);
+/// How HTTP/2 begins.
+const PREFACE: &[u8; 4] = b"PRI ";
+
+/// A bound listener.
+#[derive(Debug)]
+pub(crate) struct ListenerSocket {
+    /// Its name: Metadata answers with addresses of the same one.
+    pub(crate) name: String,
+    /// Bound already, so that the port is known before anything is advertised.
+    pub(crate) socket: TcpListener,
+    /// On the inter-broker listener: what gRPC connections are handed to.
+    pub(crate) grpc: Option<GrpcServer>,
+}
+
+/// Serves Kafka's protocol on any number of listeners, under common limits.
+#[derive(Debug)]
+pub(crate) struct KafkaServer {
+    dispatcher: Arc<dyn Dispatcher>,
+    settings: ConnectionSettings,
+    connections: Arc<ConnectionLimits>,
+    metrics: Arc<BrokerMetrics>,
+    next_id: AtomicU64,
+}
+
+impl KafkaServer {
+    /// A server for this broker; [`KafkaServer::serve`] starts it on a listener.
+    pub(crate) fn new(broker: &Arc<BrokerContext>) -> Arc<Self> {
+        let dispatcher = Arc::new(BrokerDispatcher(Arc::clone(broker)));
+        Self::with_dispatcher(dispatcher, &broker.config.network, Arc::clone(&broker.host.metrics))
+    }
+
+    pub(crate) fn with_dispatcher(
+        dispatcher: Arc<dyn Dispatcher>,
+        network: &NetworkConfig,
+        metrics: Arc<BrokerMetrics>,
+    ) -> Arc<Self> {
+        let request_max_bytes = network.socket_request_max_bytes as usize;
+        let settings = ConnectionSettings {
+            request_max_bytes,
+            max_idle: network.connections_max_idle,
+            budget: RequestBudget::new(request_max_bytes),
+        };
+        let connections = ConnectionLimits::new(network.max_connections, network.max_connections_per_ip);
+        Arc::new(Self {
+            dispatcher,
+            settings,
+            connections,
+            metrics,
+            next_id: AtomicU64::new(0),
+        })
+    }
+
+    /// Accepts until `shutdown` turns true, then lets the open connections send what is due.
+    pub(crate) async fn serve(self: Arc<Self>, listener: ListenerSocket, mut shutdown: watch::Receiver<bool>) {
+        let name: Arc<str> = Arc::from(listener.name.as_str());
+        let mut open = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.socket.accept() => accepted,
+                Some(_) = open.join_next(), if !open.is_empty() => continue,
+                () = stopped(&mut shutdown) => break,
+            };
+            let (stream, address) = match accepted {
+                Ok((stream, address)) => (stream, address.ip()),
+                Err(error) => {
+                    tracing::warn!(%error, listener = %name, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match self.connections.open(address) {
+                Ok(slot) => {
+                    let accepted = Accepted {
+                        stream,
+                        address,
+                        slot,
+                        name: Arc::clone(&name),
+                    };
+                    open.spawn(Arc::clone(&self).take(accepted, listener.grpc.clone(), shutdown.clone()));
+                }
+                Err(limit) => tracing::warn!(%address, listener = %name, limit, "a connection was refused"),
+            }
+        }
+        drop(listener.socket);
+        let all_closed = async { while open.join_next().await.is_some() {} };
+        if timeout(CLOSING_WAIT, all_closed).await.is_err() {
+            tracing::debug!(listener = %name, "connections were cut");
+        }
+    }
+
+    async fn take(self: Arc<Self>, accepted: Accepted, grpc: Option<GrpcServer>, shutdown: watch::Receiver<bool>) {
+        let Accepted {
+            stream,
+            address,
+            slot,
+            name,
+        } = accepted;
+        let _ = stream.set_nodelay(true);
+        if let Some(grpc) = grpc {
+            match self.speaks_http2(&stream, shutdown.clone()).await {
+                Some(false) => {}
+                Some(true) => {
+                    drop(slot);
+                    return grpc.serve(stream).await;
+                }
+                None => return,
+            }
+        }
+        let client = ClientConnection {
+            listener: name.to_string(),
+            address,
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+        };
+        let _counted = Counted::new(&self.metrics);
+        let (source, sink) = stream.into_split();
+        Connection::new(
+            Arc::clone(&self.dispatcher),
+            self.settings.clone(),
+            Arc::clone(&self.metrics),
+            client,
+        )
+        .run(source, sink, shutdown)
+        .await;
+    }
+
+    /// Whether the peer begins with HTTP/2's preface; `None` when it says nothing. A first byte `P` alone decides: as a
+    /// frame's size it would be more than a gigabyte.
+    async fn speaks_http2(&self, stream: &TcpStream, mut shutdown: watch::Receiver<bool>) -> Option<bool> {
+        let mut start = [0; PREFACE.len()];
+        let peeked = tokio::select! {
+            peeked = timeout(self.settings.max_idle, stream.peek(&mut start)) => peeked.ok()?.ok()?,
+            () = stopped(&mut shutdown) => return None,
+        };
+        let start = start.get(..peeked)?;
+        (!start.is_empty()).then(|| PREFACE.starts_with(start))
+    }
+}
+
+/// A connection that isn't told apart yet.
+struct Accepted {
+    stream: TcpStream,
+    address: IpAddr,
+    slot: ConnectionSlot,
+    name: Arc<str>,
+}
+
+/// Counts an open connection, however it ends.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(metrics: &BrokerMetrics) -> Self {
+        metrics.connections.inc();
+        Self(metrics.connections.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::apis::fixture::LoneBroker;
+
+    #[tokio::test]
+    async fn a_client_of_the_future_gets_the_fallback_and_the_server_stops_when_told() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let listener = ListenerSocket {
+            name: "PLAINTEXT".to_owned(),
+            socket,
+            grpc: None,
+        };
+        let server = KafkaServer::new(lone.context());
+        let serving = tokio::spawn(Arc::clone(&server).serve(listener, stopping));
+
+        let mut client = TcpStream::connect(address).await.unwrap();
+        // ApiVersions version 99, correlation id 7.
+        client.write_all(&[0, 0, 0, 8, 0, 18, 0, 99, 0, 0, 0, 7]).await.unwrap();
+        let mut answer = [0; 20];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer[..10], [0, 0, 0, 16, 0, 0, 0, 7, 0, 35]);
+        assert_eq!(server.metrics.connections.get(), 1);
+
+        // Produce version 2 isn't served: the connection is closed, others go on.
+        client
+            .write_all(&[0, 0, 0, 10, 0, 0, 0, 2, 0, 0, 0, 8, 255, 255])
+            .await
+            .unwrap();
+        assert_eq!(client.read(&mut answer).await.unwrap(), 0);
+        let _other = TcpStream::connect(address).await.unwrap();
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+        assert_eq!(server.metrics.connections.get(), 0);
+    }
+}

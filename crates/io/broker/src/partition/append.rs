@@ -1,0 +1,175 @@
+//! Appending as the leader.
+
+use bytes::{Bytes, BytesMut};
+use partition::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
+use records::{Batch, BatchError, stamp, stamp_log_append_time};
+use storage::LogError;
+use thiserror::Error;
+use types::{ErrorCode, LeaderEpoch, Offset, TimestampMs};
+
+use super::offset_waiters::Wait;
+use super::{Partition, Role, State, Wakes};
+
+/// What became of an appended batch.
+#[derive(Debug)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// Offset after its last record.
+    pub end_offset: Offset,
+    /// The append time, on topics with LogAppendTime.
+    pub log_append_time: Option<TimestampMs>,
+    /// First offset kept.
+    pub log_start_offset: Offset,
+    /// With acks=all, unless it is committed already.
+    wait: Option<Wait>,
+}
+
+impl Appended {
+    /// Waits until the batch is committed.
+    ///
+    /// # Errors
+    /// NOT_LEADER_OR_FOLLOWER when the leadership ends before.
+    pub async fn committed(self) -> Result<(), ErrorCode> {
+        match self.wait {
+            None => Ok(()),
+            Some(wait) => wait.await.unwrap_or(Err(ErrorCode::NotLeaderOrFollower)),
+        }
+    }
+}
+
+/// Why a batch wasn't appended.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// Another broker leads.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The rules refuse it.
+    #[error(transparent)]
+    Refused(#[from] AdmissionRefusal),
+    /// The batch is bad.
+    #[error(transparent)]
+    Invalid(#[from] BatchError),
+    /// The disk failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Partition {
+    /// Appends a producer's batch, whose header and CRC were checked.
+    ///
+    /// # Errors
+    /// Why it wasn't appended; nothing was written then.
+    pub fn append(
+        &self,
+        batch: &Batch,
+        acks: Acks,
+        leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Appended, AppendError> {
+        let now = self.host.clock.now();
+        let outcome = {
+            let mut state = self.lock();
+            state.append(batch, acks, leader_epoch, now)
+        };
+        match outcome {
+            Ok((appended, wakes, flush)) => {
+                self.run(wakes);
+                if flush {
+                    self.request_flush();
+                }
+                Ok(appended)
+            }
+            Err(AppendError::Log(error)) => {
+                self.report_fault(&error);
+                Err(AppendError::Log(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl State {
+    fn append(
+        &mut self,
+        batch: &Batch,
+        acks: Acks,
+        leader_epoch: Option<LeaderEpoch>,
+        now: TimestampMs,
+    ) -> Result<(Appended, Wakes, bool), AppendError> {
+        let Role::Leader(leader) = &self.role else {
+            return Err(AppendError::NotLeader);
+        };
+        let attempt = ProduceAttempt {
+            header: &batch.header,
+            acks,
+            leader_epoch,
+            now,
+        };
+        let log_start_offset = self.log.log_start_offset();
+        if let Admission::Duplicate {
+            base_offset,
+            last_offset,
+            timestamp,
+        } = admit(leader, self.log.producers(), &attempt)?
+        {
+            let append_time = self.settings.log_append_time.then_some(timestamp);
+            let wait = self.wait_if(acks, last_offset.next());
+            let appended = Appended {
+                base_offset,
+                end_offset: last_offset.next(),
+                log_append_time: append_time,
+                log_start_offset,
+                wait,
+            };
+            return Ok((appended, Wakes::default(), false));
+        }
+        let base_offset = self.log.log_end_offset();
+        let (bytes, log_append_time) = self.stamped(batch, base_offset, leader.leader_epoch(), now)?;
+        self.log.append(&[bytes], now)?;
+        let log_end = self.log.log_end_offset();
+        let acknowledgeable = self.acknowledgeable_end();
+        let Role::Leader(leader) = &mut self.role else {
+            return Err(AppendError::NotLeader);
+        };
+        let effects = leader.on_local_append(log_end, acknowledgeable);
+        let mut wakes = self.settle(effects);
+        if wakes.streams.is_empty() {
+            wakes.streams = self.ready_streams();
+        }
+        let wait = self.wait_if(acks, log_end);
+        let flush = self.wants_flush();
+        Ok((
+            Appended {
+                base_offset,
+                end_offset: log_end,
+                log_append_time,
+                log_start_offset,
+                wait,
+            },
+            wakes,
+            flush,
+        ))
+    }
+
+    fn wait_if(&mut self, acks: Acks, end: Offset) -> Option<Wait> {
+        (acks == Acks::All && self.high_watermark() < end).then(|| self.waiters.wait_for(end))
+    }
+
+    /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC. This is the one
+    /// copy of a payload: it frees the request's frame, of which the batch may be a small part.
+    fn stamped(
+        &self,
+        batch: &Batch,
+        base_offset: Offset,
+        epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<(Bytes, Option<TimestampMs>), AppendError> {
+        let mut bytes = BytesMut::from(batch.bytes.as_ref());
+        let append_time = self.settings.log_append_time.then_some(now);
+        if let Some(now) = append_time {
+            stamp_log_append_time(&mut bytes, now)?;
+        }
+        stamp(&mut bytes, base_offset, epoch)?;
+        Ok((bytes.freeze(), append_time))
+    }
+}

@@ -1,0 +1,82 @@
+//! Syncing a partition's log: the sync runs outside the lock, its outcome counts under it.
+
+use types::Offset;
+
+use super::{Partition, Role, State};
+
+impl Partition {
+    /// Asks for a sync now (`flush.messages`). A full queue means that one is under way for others; the round after it
+    /// takes this partition along.
+    pub(super) fn request_flush(&self) {
+        let _ = self.host.flushes.try_send(self.id);
+    }
+
+    /// Syncs what isn't synced yet; blocks on the disk. Returns the synced end.
+    ///
+    /// # Errors
+    /// The disk's; the log takes no more appends then.
+    pub fn flush(&self) -> Result<Offset, storage::LogError> {
+        let task = self.lock().log.flush_task();
+        if let Some(task) = task {
+            let synced = task.run();
+            let wakes = {
+                let mut state = self.lock();
+                let state = &mut *state;
+                let synced = match synced {
+                    Ok(synced) => synced,
+                    // A removed partition's files are gone: nothing to be synced.
+                    Err(_) if state.retired => return Ok(state.log.synced_end()),
+                    Err(error) => {
+                        self.report_fault(&error);
+                        return Err(error);
+                    }
+                };
+                state.log.on_flushed(synced);
+                let (log_end, acknowledgeable) = (state.log.log_end_offset(), state.acknowledgeable_end());
+                match &mut state.role {
+                    Role::Leader(leader) => {
+                        let effects = leader.on_local_append(log_end, acknowledgeable);
+                        state.settle(effects)
+                    }
+                    Role::Follower(follower) => {
+                        if let (Some(acks), Some(follow)) = (&state.acks, follower.follow) {
+                            acks.mark(follow);
+                        }
+                        super::Wakes::default()
+                    }
+                }
+            };
+            self.run(wakes);
+        }
+        Ok(self.lock().log.synced_end())
+    }
+
+    /// Whether something isn't synced yet.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        let state = self.lock();
+        state.log.synced_end() < state.log.log_end_offset()
+    }
+
+    /// The offset below which recovery needn't look.
+    #[must_use]
+    pub fn recovery_point(&self) -> Offset {
+        self.lock().log.recovery_point()
+    }
+
+    /// Closes the log after a clean stop.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn close(&self) -> Result<(), storage::LogError> {
+        self.lock().log.close_clean().map(|_| ())
+    }
+}
+
+impl State {
+    /// `flush.messages` reached.
+    pub(super) fn wants_flush(&self) -> bool {
+        let unsynced = self.log.log_end_offset().0 - self.log.synced_end().0;
+        self.settings.log.flush_messages.is_some_and(|limit| unsynced >= limit)
+    }
+}

@@ -1,0 +1,238 @@
+//! The leader's side of one partition's replication: follows, pushes, acknowledgements.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use partition::{FollowAnswer, FollowRefusal, FollowRequest, FollowerAck};
+use rpc::proto::Push;
+use storage::{Log, ReadRequest};
+use types::{BrokerId, FollowId, Offset};
+
+use super::{LogEpochs, Partition, Role, State};
+use crate::replication::FollowerStream;
+
+/// A follower within this distance of the end belongs on the tail lane.
+const TAIL_BYTES: u64 = 1 << 20;
+
+/// An accepted follow.
+#[derive(Debug)]
+pub(super) struct FollowSlot {
+    replica: BrokerId,
+    follow_id: FollowId,
+    stream: Arc<FollowerStream>,
+    next_offset: Offset,
+    sent_high_watermark: Offset,
+    sent_log_start: Offset,
+    /// (log end after the push, its bytes) of pushes that weren't acknowledged yet.
+    in_flight: VecDeque<(Offset, usize)>,
+}
+
+impl Drop for FollowSlot {
+    /// However a follow ends, its bytes are no longer in flight.
+    fn drop(&mut self) {
+        self.stream.freed(self.in_flight.iter().map(|(_, bytes)| bytes).sum());
+    }
+}
+
+/// How a follow is answered.
+#[derive(Debug)]
+pub(crate) enum FollowReply {
+    /// Pushes will come.
+    Appends {
+        /// The leader's end.
+        log_end: Offset,
+    },
+    /// Too far behind for the tail lane.
+    Behind,
+    /// Logs part, or the follower is below the log start.
+    Answer(FollowAnswer),
+    /// Not led here.
+    NotLeader,
+    /// The rules refuse.
+    Refused(FollowRefusal),
+}
+
+impl Partition {
+    /// A replica asks to follow on `stream`.
+    pub(crate) fn on_follow(
+        &self,
+        request: &FollowRequest,
+        stream: &Arc<FollowerStream>,
+        tail_lane: bool,
+    ) -> FollowReply {
+        let now = self.host.clock.now();
+        let (reply, wakes) = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let Role::Leader(leader) = &mut state.role else {
+                return FollowReply::NotLeader;
+            };
+            if tail_lane
+                && request.leader_epoch == leader.leader_epoch()
+                && bytes_from(&state.log, request.offset) > TAIL_BYTES
+            {
+                return FollowReply::Behind;
+            }
+            let answered = leader.on_follow(request, &LogEpochs(&state.log), &|id| self.host.eligible(id), now);
+            match answered {
+                Err(refusal) => return FollowReply::Refused(refusal),
+                Ok((FollowAnswer::Append(offset), effects)) => {
+                    state.slots.retain(|slot| slot.replica != request.replica);
+                    state.slots.push(FollowSlot {
+                        replica: request.replica,
+                        follow_id: request.follow_id,
+                        stream: Arc::clone(stream),
+                        next_offset: offset,
+                        sent_high_watermark: Offset(-1),
+                        sent_log_start: Offset(-1),
+                        in_flight: VecDeque::new(),
+                    });
+                    (
+                        FollowReply::Appends {
+                            log_end: state.log.log_end_offset(),
+                        },
+                        state.settle(effects),
+                    )
+                }
+                Ok((answer, effects)) => {
+                    state.slots.retain(|slot| slot.replica != request.replica);
+                    (FollowReply::Answer(answer), state.settle(effects))
+                }
+            }
+        };
+        self.run(wakes);
+        reply
+    }
+
+    /// What the follow is to be told next: batches, or a moved mark. `None` when there is nothing, or the follow is over.
+    pub(crate) fn next_push(&self, replica: BrokerId, follow_id: FollowId, max_bytes: usize) -> Option<Push> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let high_watermark = state.high_watermark();
+        let log_start = state.log.log_start_offset();
+        let log_end = state.log.log_end_offset();
+        let slot = state
+            .slots
+            .iter_mut()
+            .find(|slot| slot.follow_id == follow_id && slot.replica == replica)?;
+        let mut push = Push {
+            follow_id: follow_id.0,
+            base_offset: slot.next_offset.0,
+            high_watermark: high_watermark.0,
+            log_start_offset: log_start.0,
+            leader_log_end: log_end.0,
+            ..Push::default()
+        };
+        if slot.next_offset < log_end && max_bytes > 0 {
+            let wanted = ReadRequest {
+                from: slot.next_offset,
+                max_bytes,
+                up_to: log_end,
+                min_one_batch: true,
+            };
+            match state.log.read(wanted) {
+                Ok(read) if !read.is_empty() => {
+                    slot.next_offset = read.next_offset;
+                    slot.in_flight.push_back((read.next_offset, read.size_bytes));
+                    push.records = read.into_bytes();
+                    push.near = bytes_from(&state.log, slot.next_offset) <= TAIL_BYTES;
+                }
+                Ok(_) => return None,
+                Err(error) => {
+                    // Below the log start by now, or unreadable: the follower asks anew and is told.
+                    tracing::warn!(partition = %self.directory_name(), %error, "a follower's read failed");
+                    state
+                        .slots
+                        .retain(|slot| slot.follow_id != follow_id || slot.replica != replica);
+                    if let Role::Leader(leader) = &mut state.role {
+                        leader.on_unfollow(replica, follow_id);
+                    }
+                    return None;
+                }
+            }
+        } else if slot.sent_high_watermark == high_watermark && slot.sent_log_start == log_start {
+            return None;
+        }
+        tracing::trace!(partition = %self.id, replica = %slot.replica, follow = push.follow_id, base = push.base_offset,
+            next = %slot.next_offset, bytes = push.records.len(), %high_watermark, "pushes");
+        slot.sent_high_watermark = high_watermark;
+        slot.sent_log_start = log_start;
+        Some(push)
+    }
+
+    /// A follower acknowledges.
+    pub(crate) fn on_ack(&self, replica: BrokerId, follow_id: FollowId, end: Offset, log_end: Offset) {
+        let now = self.host.clock.now();
+        let wakes = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let Role::Leader(leader) = &mut state.role else { return };
+            let effects = leader.on_follower_ack(
+                FollowerAck {
+                    replica,
+                    follow_id,
+                    end,
+                },
+                &|id| self.host.eligible(id),
+                now,
+            );
+            if let Some(slot) = state
+                .slots
+                .iter_mut()
+                .find(|slot| slot.follow_id == follow_id && slot.replica == replica)
+            {
+                let mut freed = 0;
+                while slot.in_flight.front().is_some_and(|(sent, _)| *sent <= log_end) {
+                    freed += slot.in_flight.pop_front().map_or(0, |(_, bytes)| bytes);
+                }
+                slot.stream.freed(freed);
+            }
+            state.settle(effects)
+        };
+        self.run(wakes);
+    }
+
+    /// A follow's stream is over, or the follower left.
+    pub(crate) fn on_unfollow(&self, replica: BrokerId, follow_id: FollowId) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if let Role::Leader(leader) = &mut state.role {
+            leader.on_unfollow(replica, follow_id);
+        }
+        state
+            .slots
+            .retain(|slot| slot.follow_id != follow_id || slot.replica != replica);
+    }
+}
+
+impl State {
+    /// The streams of all follows: each has something to be told.
+    pub(super) fn ready_streams(&self) -> Vec<(Arc<FollowerStream>, FollowId)> {
+        self.slots
+            .iter()
+            .map(|slot| (Arc::clone(&slot.stream), slot.follow_id))
+            .collect()
+    }
+}
+
+/// About how many bytes lie between an offset and the log's end: exact in whole segments, by proportion within one.
+fn bytes_from(log: &Log, offset: Offset) -> u64 {
+    let log_end = log.log_end_offset();
+    let mut bytes = 0_u64;
+    let mut end = log_end;
+    let segments: Vec<_> = log.segments().collect();
+    for segment in segments.iter().rev() {
+        let records = u64::try_from(end.0 - segment.base_offset.0).unwrap_or(0);
+        if offset <= segment.base_offset {
+            bytes = bytes.saturating_add(segment.size_bytes);
+        } else if offset < end {
+            let wanted = u64::try_from(end.0 - offset.0).unwrap_or(0);
+            let share = u128::from(segment.size_bytes) * u128::from(wanted) / u128::from(records.max(1));
+            return bytes.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
+        } else {
+            return bytes;
+        }
+        end = segment.base_offset;
+    }
+    bytes
+}

@@ -1,0 +1,64 @@
+//! What partitions need of the broker that hosts them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use metadata::MetadataImage;
+use storage::DeletionTask;
+use tokio::sync::mpsc;
+use types::{BrokerEpoch, BrokerId, TopicIdPartition};
+
+use crate::clock::Clock;
+use crate::fault::FaultSink;
+use crate::metrics::BrokerMetrics;
+
+/// Shared by all partitions of a broker.
+#[derive(Debug)]
+pub struct PartitionHost {
+    /// This broker.
+    pub local: BrokerId,
+    /// Its incarnation; [`BrokerEpoch::NONE`] before registration.
+    pub broker_epoch: AtomicI64,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// The metadata as applied here.
+    pub image: ArcSwap<MetadataImage>,
+    /// `replica.lag.time.max.ms`.
+    pub lag_time_max_ms: i64,
+    /// Partitions whose ISR proposal waits to be sent.
+    pub proposals: mpsc::Sender<TopicIdPartition>,
+    /// Partitions whose log wants a sync now.
+    pub flushes: mpsc::Sender<TopicIdPartition>,
+    /// Files to be removed once their delay is over.
+    pub deletions: mpsc::Sender<DeletionTask>,
+    /// Where a failing disk is reported.
+    pub faults: FaultSink,
+    /// Counters.
+    pub metrics: Arc<BrokerMetrics>,
+}
+
+impl PartitionHost {
+    /// Hands over files to be removed. With a full queue they wait for the next start, which removes leftovers.
+    pub(crate) fn delete_later(&self, deletion: Option<DeletionTask>) {
+        if let Some(deletion) = deletion {
+            let _ = self.deletions.try_send(deletion);
+        }
+    }
+
+    /// The incarnation under which this broker acts.
+    #[must_use]
+    pub fn broker_epoch(&self) -> BrokerEpoch {
+        BrokerEpoch(self.broker_epoch.load(Ordering::Acquire))
+    }
+
+    /// The incarnation of a broker that may join an ISR (KIP-841): registered, unfenced, not shutting down.
+    #[must_use]
+    pub fn eligible(&self, broker: BrokerId) -> Option<BrokerEpoch> {
+        let image = self.image.load();
+        image
+            .broker(broker)
+            .filter(|registration| registration.is_active())
+            .map(|registration| registration.epoch)
+    }
+}

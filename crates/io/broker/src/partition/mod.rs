@@ -1,0 +1,288 @@
+//! One replica hosted here: its lock, its role, its log, and who waits for it.
+//!
+//! The rules are `logic/partition`'s; this folder takes the lock, calls them, writes the log, and wakes whoever the
+//! effects name after unlocking. No await happens under the lock.
+//!
+//! PART-1: everything under the lock belongs to one role; a change of role answers every waiter and drops every follow.
+
+mod append;
+mod deletion;
+mod flush;
+mod follow;
+mod host;
+mod offset_waiters;
+mod push;
+mod read;
+mod role;
+mod wakes;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
+use partition::{EpochLookup, FollowerState, IsrProposal, IsrRefusal, LeaderEffects, LeaderState};
+use storage::Log;
+use tokio::sync::Notify;
+use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, TopicName};
+
+pub use append::{AppendError, Appended};
+pub use deletion::DeleteRecordsError;
+pub(crate) use follow::FollowReply;
+pub use host::PartitionHost;
+pub use push::{PushError, PushOutcome};
+pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};
+pub use role::RoleChange;
+
+use follow::FollowSlot;
+use offset_waiters::OffsetWaiters;
+use wakes::Wakes;
+
+use crate::replication::AckQueue;
+use crate::topic_settings::PartitionSettings;
+
+/// What this replica is at present.
+#[derive(Debug)]
+enum Role {
+    Leader(LeaderState),
+    Follower(FollowerState),
+}
+
+/// One replica. Cheap handles are `Arc`s of it.
+pub struct Partition {
+    id: TopicIdPartition,
+    topic: TopicName,
+    host: Arc<PartitionHost>,
+    state: Mutex<State>,
+}
+
+struct State {
+    role: Role,
+    log: Log,
+    settings: PartitionSettings,
+    /// Of the last registration seen, whatever the role.
+    partition_epoch: PartitionEpoch,
+    waiters: OffsetWaiters,
+    readers: Vec<Weak<Notify>>,
+    slots: Vec<FollowSlot>,
+    /// While following: where acknowledgements are collected.
+    acks: Option<Arc<AckQueue>>,
+    /// A proposal that the controller hasn't answered.
+    proposal: Option<IsrProposal>,
+    /// The topic was deleted or the replica moved away: nothing is served any more.
+    retired: bool,
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("id", &self.id)
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The log as the pure rules see it.
+struct LogEpochs<'a>(&'a Log);
+
+impl EpochLookup for LogEpochs<'_> {
+    fn log_start_offset(&self) -> Offset {
+        self.0.log_start_offset()
+    }
+    fn log_end_offset(&self) -> Offset {
+        self.0.log_end_offset()
+    }
+    fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        self.0.end_offset_for_epoch(epoch)
+    }
+    fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.0.latest_epoch()
+    }
+}
+
+/// A replica's place, for metrics and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// Whether it leads.
+    pub is_leader: bool,
+    /// Of the role.
+    pub leader_epoch: LeaderEpoch,
+    /// First offset kept.
+    pub log_start_offset: Offset,
+    /// First offset not known to be committed.
+    pub high_watermark: Offset,
+    /// Next offset.
+    pub log_end_offset: Offset,
+    /// Leading with an ISR that lacks a replica.
+    pub under_replicated: bool,
+    /// Leading with an ISR below min ISR.
+    pub under_min_isr: bool,
+    /// Bytes on disk.
+    pub size_bytes: u64,
+    /// Requests that wait for the high watermark.
+    pub waiting: usize,
+}
+
+impl Partition {
+    /// A replica that has no role yet: it follows nobody.
+    #[must_use]
+    pub fn new(
+        id: TopicIdPartition,
+        topic: TopicName,
+        host: Arc<PartitionHost>,
+        log: Log,
+        settings: PartitionSettings,
+        high_watermark: Offset,
+    ) -> Arc<Self> {
+        let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
+        let state = State {
+            role: Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark)),
+            log,
+            settings,
+            partition_epoch: PartitionEpoch(-1),
+            waiters: OffsetWaiters::default(),
+            readers: Vec::new(),
+            slots: Vec::new(),
+            acks: None,
+            proposal: None,
+            retired: false,
+        };
+        Arc::new(Self {
+            id,
+            topic,
+            host,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Which partition.
+    #[must_use]
+    pub fn id(&self) -> TopicIdPartition {
+        self.id
+    }
+
+    /// Its topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> PartitionStatus {
+        let state = self.lock();
+        let (is_leader, leader_epoch, under_replicated, under_min_isr) = match &state.role {
+            Role::Leader(leader) => (
+                true,
+                leader.leader_epoch(),
+                leader.is_under_replicated(),
+                leader.is_under_min_isr(),
+            ),
+            Role::Follower(follower) => (false, follower.leader_epoch, false, false),
+        };
+        PartitionStatus {
+            is_leader,
+            leader_epoch,
+            log_start_offset: state.log.log_start_offset(),
+            high_watermark: state.high_watermark(),
+            log_end_offset: state.log.log_end_offset(),
+            under_replicated,
+            under_min_isr,
+            size_bytes: state.log.size_bytes(),
+            waiting: state.waiters.len(),
+        }
+    }
+
+    /// The epoch of the last record ([`LeaderEpoch::NONE`] without one) and the log's end.
+    #[must_use]
+    pub fn log_end(&self) -> (LeaderEpoch, Offset) {
+        let state = self.lock();
+        (
+            state.log.latest_epoch().unwrap_or(LeaderEpoch::NONE),
+            state.log.log_end_offset(),
+        )
+    }
+
+    /// Time passed: lagging members leave the ISR, eligible replicas join.
+    pub fn tick(&self) {
+        let now = self.host.clock.now();
+        let wakes = {
+            let mut state = self.lock();
+            let Role::Leader(leader) = &mut state.role else { return };
+            let effects = leader.on_tick(&|id| self.host.eligible(id), now);
+            state.settle(effects)
+        };
+        self.run(wakes);
+    }
+
+    /// The proposal that waits to be sent, if this leadership still has one.
+    #[must_use]
+    pub fn pending_proposal(&self) -> Option<IsrProposal> {
+        let state = self.lock();
+        if state.retired { None } else { state.proposal.clone() }
+    }
+
+    /// The controller refused the proposal made at `partition_epoch`.
+    pub fn on_proposal_refused(&self, partition_epoch: PartitionEpoch, refusal: IsrRefusal) {
+        let wakes = {
+            let mut state = self.lock();
+            let Role::Leader(leader) = &mut state.role else { return };
+            let effects = leader.on_isr_refused(partition_epoch, refusal);
+            if state
+                .proposal
+                .as_ref()
+                .is_some_and(|proposal| proposal.partition_epoch == partition_epoch)
+            {
+                state.proposal = None;
+            }
+            state.settle(effects)
+        };
+        self.run(wakes);
+    }
+
+    /// After unlocking.
+    fn run(&self, wakes: Wakes) {
+        if wakes.run(self.id) {
+            // A full queue loses nothing: the reporter walks all leaders at each of its rounds.
+            let _ = self.host.proposals.try_send(self.id);
+        }
+    }
+
+    /// Reports a failing disk.
+    fn report_fault(&self, error: &storage::LogError) {
+        if error.is_storage_fault() {
+            self.host.faults.report(self.directory_name().into(), error.to_string());
+        }
+    }
+
+    fn directory_name(&self) -> String {
+        format!("{}-{}", self.topic, self.id.partition)
+    }
+}
+
+impl State {
+    fn high_watermark(&self) -> Offset {
+        match &self.role {
+            Role::Leader(leader) => leader.high_watermark(),
+            Role::Follower(follower) => follower.high_watermark,
+        }
+    }
+
+    /// Turns the rules' effects into wakes; adds the followers' streams when the high watermark moved.
+    fn settle(&mut self, effects: LeaderEffects) -> Wakes {
+        let mut wakes = Wakes::default();
+        if let Some(high_watermark) = effects.high_watermark {
+            wakes.released = self.waiters.take_reached(high_watermark);
+            wakes.readers = std::mem::take(&mut self.readers);
+            wakes.streams = self.ready_streams();
+        }
+        if let Some(proposal) = effects.isr_proposal {
+            self.proposal = Some(proposal);
+            wakes.proposal = true;
+        }
+        wakes
+    }
+}

@@ -1,0 +1,260 @@
+//! The follower's side of one partition's replication.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use partition::{FollowRequest, PushRefusal, truncation_target};
+use records::{BatchError, Tail, batches};
+use rpc::proto::Push;
+use storage::{DeletionTask, LogError};
+use thiserror::Error;
+use types::{EpochEnd, FollowId, LeaderEpoch, Offset, TimestampMs};
+
+use super::{LogEpochs, Partition, Role, State, Wakes};
+use crate::replication::AckQueue;
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushOutcome {
+    /// Up to where this replica acknowledges.
+    pub acknowledgeable_end: Offset,
+    /// Up to where it has written.
+    pub log_end: Offset,
+}
+
+struct Taken {
+    outcome: PushOutcome,
+    wakes: Wakes,
+    flush: bool,
+    deletion: Option<DeletionTask>,
+}
+
+/// Why a push wasn't written.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// Of another follow, or not at the log end.
+    #[error(transparent)]
+    Refused(#[from] PushRefusal),
+    /// This replica doesn't follow any more.
+    #[error("this replica does not follow")]
+    NotFollower,
+    /// A damaged batch arrived: follow anew, nothing was written.
+    #[error("a pushed batch is invalid: {0}")]
+    Invalid(#[from] BatchError),
+    /// A batch of a later epoch than the leader's, or out of order.
+    #[error("a pushed batch at {at} has epoch {epoch}, the leader is at {leader_epoch}")]
+    Epoch {
+        /// Its offset.
+        at: Offset,
+        /// Its epoch.
+        epoch: LeaderEpoch,
+        /// The leader's.
+        leader_epoch: LeaderEpoch,
+    },
+    /// The disk failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Partition {
+    /// Starts a follow of the leadership of `leader_epoch`; its pushes count from now on. `None` when this replica
+    /// doesn't follow that leadership any more.
+    pub(crate) fn begin_follow(
+        &self,
+        leader_epoch: LeaderEpoch,
+        follow_id: FollowId,
+        acks: &Arc<AckQueue>,
+    ) -> Option<FollowRequest> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        if state.retired {
+            return None;
+        }
+        let acknowledgeable_end = state.acknowledgeable_end();
+        let Role::Follower(follower) = &mut state.role else {
+            return None;
+        };
+        if follower.leader_epoch != leader_epoch || follower.leader.is_none() {
+            return None;
+        }
+        follower.follow = Some(follow_id);
+        state.acks = Some(Arc::clone(acks));
+        Some(FollowRequest {
+            replica: self.host.local,
+            broker_epoch: self.host.broker_epoch(),
+            follow_id,
+            leader_epoch,
+            offset: state.log.log_end_offset(),
+            acknowledgeable_end,
+            last_epoch: state.log.latest_epoch().unwrap_or(LeaderEpoch::NONE),
+        })
+    }
+
+    /// Writes pushed batches as they are, after checking CRC, order and epochs.
+    ///
+    /// # Errors
+    /// Why nothing was written.
+    pub(crate) fn on_push(&self, follow_id: FollowId, push: &Push) -> Result<PushOutcome, PushError> {
+        let written = {
+            let mut state = self.lock();
+            state.take_push(follow_id, push, self.host.clock.now())
+        };
+        match written {
+            Ok(Taken {
+                outcome,
+                wakes,
+                flush,
+                deletion,
+            }) => {
+                self.host.delete_later(deletion);
+                self.host.metrics.replicated_bytes.inc_by(push.records.len() as u64);
+                self.run(wakes);
+                if flush {
+                    self.request_flush();
+                }
+                Ok(outcome)
+            }
+            Err(PushError::Log(error)) => {
+                self.report_fault(&error);
+                Err(PushError::Log(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Truncates towards the leader's epoch end.
+    ///
+    /// Returns whether the recovery point went back: it must be checkpointed before the next append.
+    ///
+    /// # Errors
+    /// As [`Partition::on_push`].
+    pub(crate) fn on_truncate(&self, follow_id: FollowId, end: EpochEnd) -> Result<bool, PushError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Follower(follower) = &mut state.role else {
+            return Err(PushError::NotFollower);
+        };
+        follower.check_follow(follow_id)?;
+        let target = truncation_target(&LogEpochs(&state.log), end);
+        if target < state.log.log_end_offset() {
+            tracing::info!(partition = %self.directory_name(), from = %state.log.log_end_offset(), to = %target,
+                "truncates: the leader's log parts from this one there");
+        }
+        let now = self.host.clock.now();
+        let truncated = state
+            .log
+            .truncate_to(target, now)
+            .inspect_err(|error| self.report_fault(error))?;
+        self.host.delete_later(truncated.deletion);
+        follower.on_truncated(state.log.log_end_offset());
+        follower.follow = None;
+        Ok(truncated.recovery_point_lowered)
+    }
+
+    /// Drops everything and starts at the leader's log start.
+    ///
+    /// # Errors
+    /// As [`Partition::on_push`].
+    pub(crate) fn on_restart(&self, follow_id: FollowId, log_start: Offset) -> Result<bool, PushError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Role::Follower(follower) = &mut state.role else {
+            return Err(PushError::NotFollower);
+        };
+        follower.check_follow(follow_id)?;
+        tracing::info!(partition = %self.directory_name(), from = %state.log.log_end_offset(), to = %log_start,
+            "starts over at the leader's log start");
+        let now = self.host.clock.now();
+        let truncated = state
+            .log
+            .truncate_fully_and_start_at(log_start, now)
+            .inspect_err(|error| self.report_fault(error))?;
+        self.host.delete_later(truncated.deletion);
+        follower.high_watermark = log_start;
+        follower.follow = None;
+        Ok(truncated.recovery_point_lowered)
+    }
+
+    /// What this replica acknowledges under that follow at present.
+    pub(crate) fn current_ack(&self, follow_id: FollowId) -> Option<PushOutcome> {
+        let state = self.lock();
+        match &state.role {
+            Role::Follower(follower) if follower.follow == Some(follow_id) => Some(state.outcome()),
+            Role::Follower(_) | Role::Leader(_) => None,
+        }
+    }
+}
+
+impl State {
+    fn outcome(&self) -> PushOutcome {
+        PushOutcome {
+            acknowledgeable_end: self.acknowledgeable_end(),
+            log_end: self.log.log_end_offset(),
+        }
+    }
+
+    fn take_push(&mut self, follow_id: FollowId, push: &Push, now: TimestampMs) -> Result<Taken, PushError> {
+        let log_end = self.log.log_end_offset();
+        let Role::Follower(follower) = &self.role else {
+            return Err(PushError::NotFollower);
+        };
+        let leader_epoch = follower.leader_epoch;
+        if push.records.is_empty() {
+            follower.check_follow(follow_id)?;
+        } else {
+            follower.check_push(follow_id, Offset(push.base_offset), log_end)?;
+            let batches = self.checked_batches(&push.records, leader_epoch)?;
+            self.log.append(&batches, now)?;
+        }
+        let log_end = self.log.log_end_offset();
+        let mut deletion = None;
+        let log_start = Offset(push.log_start_offset);
+        if log_start > self.log.log_start_offset() && log_start <= log_end {
+            deletion = self.log.advance_log_start(log_start, now)?.deletion;
+        }
+        let Role::Follower(follower) = &mut self.role else {
+            return Err(PushError::NotFollower);
+        };
+        let mut wakes = Wakes::default();
+        if follower.on_high_watermark(Offset(push.high_watermark), log_end) {
+            wakes.readers = std::mem::take(&mut self.readers);
+        }
+        let flush = !push.records.is_empty() && self.wants_flush();
+        Ok(Taken {
+            outcome: self.outcome(),
+            wakes,
+            flush,
+            deletion,
+        })
+    }
+
+    /// CRC, continuity and epochs of every batch, before any of them is written.
+    fn checked_batches(&self, bytes: &Bytes, leader_epoch: LeaderEpoch) -> Result<Vec<Bytes>, PushError> {
+        let mut expected = self.log.log_end_offset();
+        let mut epoch = self.log.latest_epoch().unwrap_or(LeaderEpoch::NONE);
+        let mut checked = Vec::new();
+        for batch in batches(bytes, Tail::Whole) {
+            let batch = batch?;
+            batch.check_crc()?;
+            let header = &batch.header;
+            if header.base_offset < expected {
+                return Err(PushRefusal::Gap {
+                    at: header.base_offset,
+                    log_end: expected,
+                }
+                .into());
+            }
+            if header.leader_epoch > leader_epoch || header.leader_epoch < epoch {
+                return Err(PushError::Epoch {
+                    at: header.base_offset,
+                    epoch: header.leader_epoch,
+                    leader_epoch,
+                });
+            }
+            expected = header.next_offset();
+            epoch = header.leader_epoch;
+            checked.push(batch.bytes);
+        }
+        Ok(checked)
+    }
+}

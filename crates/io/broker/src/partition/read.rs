@@ -1,0 +1,285 @@
+//! Reading as a consumer sees it: nothing above the high watermark (promise VIS).
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use partition::EpochLookup;
+use storage::LogError;
+use thiserror::Error;
+use tokio::sync::Notify;
+use types::{EpochEnd, LeaderEpoch, Offset, TimestampMs};
+
+use super::{LogEpochs, Partition, Role, State};
+
+/// What a consumer asks of one partition.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRequest {
+    /// Where to start.
+    pub from: Offset,
+    /// At most so many bytes, unless `min_one`.
+    pub max_bytes: usize,
+    /// At least one whole batch, whatever its size.
+    pub min_one: bool,
+    /// The leader epoch that the client knows.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The epoch of the record before `from`, as the client has it (KIP-595's divergence check).
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+}
+
+/// What it gets.
+#[derive(Debug, Clone, Default)]
+pub struct ReadResult {
+    /// Whole batches, slices of what was written or read: not copied.
+    pub records: Vec<Bytes>,
+    /// First offset not committed.
+    pub high_watermark: Offset,
+    /// First offset that a `read_committed` consumer doesn't get.
+    pub last_stable_offset: Offset,
+    /// First offset kept.
+    pub log_start_offset: Offset,
+    /// The client's log parts from this one: where its epoch ends here.
+    pub diverging: Option<EpochEnd>,
+}
+
+/// Why it gets nothing.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// Another broker leads.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The client knows an older leadership.
+    #[error("fenced leader epoch, the current one is {0}")]
+    FencedEpoch(LeaderEpoch),
+    /// The client knows a newer leadership than this broker.
+    #[error("unknown leader epoch, the current one is {0}")]
+    UnknownEpoch(LeaderEpoch),
+    /// Below the log start or above the log end.
+    #[error("offset {requested} is out of range")]
+    OutOfRange {
+        /// What was asked for.
+        requested: Offset,
+        /// First offset kept.
+        log_start_offset: Offset,
+        /// First offset not committed.
+        high_watermark: Offset,
+    },
+    /// The newest offset isn't known yet: the leader is new (KIP-207).
+    #[error("the newest offset is not known yet")]
+    OffsetNotAvailable,
+    /// The disk failed, or the log is damaged there.
+    #[error(transparent)]
+    Log(LogError),
+}
+
+/// ListOffsets' question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOffsetsTarget {
+    /// The log start.
+    Earliest,
+    /// The high watermark.
+    Latest,
+    /// The record with the largest timestamp (KIP-734).
+    MaxTimestamp,
+    /// The first record at or after this time.
+    At(TimestampMs),
+}
+
+/// Where an epoch ends, with what the client needs to compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochEndAnswer {
+    /// `None`: the epoch is older than everything here, or unknown.
+    pub end: Option<EpochEnd>,
+}
+
+/// Registered with every partition that a fetch waits for.
+#[derive(Debug, Clone, Default)]
+pub struct ReadWaiter(Arc<Notify>);
+
+impl ReadWaiter {
+    /// Waits until one of them has something new.
+    pub async fn woken(&self) {
+        self.0.notified().await;
+    }
+
+    fn weak(&self) -> Weak<Notify> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl Partition {
+    /// Reads committed batches.
+    ///
+    /// # Errors
+    /// Why nothing can be read.
+    pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, ReadError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.check_leader(request.leader_epoch)?;
+        let Role::Leader(leader) = &state.role else {
+            return Err(ReadError::NotLeader);
+        };
+        let high_watermark = leader.high_watermark();
+        let log_start_offset = state.log.log_start_offset();
+        let log_end = state.log.log_end_offset();
+        let mut result = ReadResult {
+            records: Vec::new(),
+            high_watermark,
+            last_stable_offset: high_watermark,
+            log_start_offset,
+            diverging: None,
+        };
+        if let Some(epoch) = request.last_fetched_epoch {
+            let log = LogEpochs(&state.log);
+            let end = log.end_offset_for_epoch(epoch);
+            match end {
+                Some(end) if end.epoch < epoch || end.end_offset < request.from => {
+                    result.diverging = Some(end);
+                    return Ok(result);
+                }
+                _ => {}
+            }
+        }
+        if request.from < log_start_offset || request.from > log_end {
+            return Err(ReadError::OutOfRange {
+                requested: request.from,
+                log_start_offset,
+                high_watermark,
+            });
+        }
+        // Between high watermark and log end: not an error, the leader may be new and its high watermark late.
+        if request.from < high_watermark && (request.max_bytes > 0 || request.min_one) {
+            let wanted = storage::ReadRequest {
+                from: request.from,
+                max_bytes: request.max_bytes,
+                up_to: high_watermark,
+                min_one_batch: request.min_one,
+            };
+            result.records = state.log.read(wanted).map_err(ReadError::Log)?.slices;
+        }
+        Ok(result)
+    }
+
+    /// Wakes `waiter` at the next rise of the high watermark or change of role.
+    pub fn wake_on_change(&self, waiter: &ReadWaiter) {
+        let mut state = self.lock();
+        if state.readers.len() >= 64 {
+            // Those whose request is over would pile up on a partition where nothing happens.
+            state.readers.retain(|reader| reader.strong_count() > 0);
+        }
+        state.readers.push(waiter.weak());
+    }
+
+    /// Answers ListOffsets: (timestamp, offset, epoch); `None` when there is no such record.
+    ///
+    /// # Errors
+    /// Why it can't be told.
+    pub fn list_offset(
+        &self,
+        target: ListOffsetsTarget,
+        leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<(TimestampMs, Offset, LeaderEpoch)>, ReadError> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.check_leader(leader_epoch)?;
+        let Role::Leader(leader) = &state.role else {
+            return Err(ReadError::NotLeader);
+        };
+        let high_watermark = leader.high_watermark();
+        let none = TimestampMs(-1);
+        let found = match target {
+            ListOffsetsTarget::Earliest => {
+                let start = state.log.log_start_offset();
+                return Ok(Some((none, start, state.epoch_at(start))));
+            }
+            ListOffsetsTarget::Latest if !leader.end_is_known() => return Err(ReadError::OffsetNotAvailable),
+            ListOffsetsTarget::Latest => {
+                return Ok(Some((none, high_watermark, leader.leader_epoch())));
+            }
+            ListOffsetsTarget::MaxTimestamp => state.log.max_timestamp_offset().map_err(ReadError::Log)?,
+            ListOffsetsTarget::At(timestamp) => state.log.find_by_timestamp(timestamp).map_err(ReadError::Log)?,
+        };
+        let leader_known = matches!(&state.role, Role::Leader(leader) if leader.end_is_known());
+        match found {
+            Some((timestamp, offset)) if offset < high_watermark => {
+                Ok(Some((timestamp, offset, state.epoch_at(offset))))
+            }
+            _ if !leader_known => Err(ReadError::OffsetNotAvailable),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where an epoch ends (OffsetForLeaderEpoch).
+    ///
+    /// # Errors
+    /// When this broker doesn't lead, or the client's epochs are fenced or unknown.
+    pub fn epoch_end(
+        &self,
+        epoch: LeaderEpoch,
+        leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<EpochEndAnswer, ReadError> {
+        let state = self.lock();
+        state.check_leader(leader_epoch)?;
+        let Role::Leader(leader) = &state.role else {
+            return Err(ReadError::NotLeader);
+        };
+        if epoch > leader.leader_epoch() {
+            return Ok(EpochEndAnswer { end: None });
+        }
+        Ok(EpochEndAnswer {
+            end: leader.epoch_end(&LogEpochs(&state.log), epoch),
+        })
+    }
+
+    /// The epoch of the present leadership here.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
+        match &self.lock().role {
+            Role::Leader(leader) => Some(leader.leader_epoch()),
+            Role::Follower(_) => None,
+        }
+    }
+
+    /// Reads this replica's committed batches whatever its role: how a coordinator loads its log.
+    ///
+    /// # Errors
+    /// As [`Partition::read`].
+    pub fn read_committed(&self, from: Offset, max_bytes: usize) -> Result<(Bytes, Offset, Offset), ReadError> {
+        let state = self.lock();
+        let high_watermark = state.high_watermark();
+        let from = from.max(state.log.log_start_offset());
+        if from >= high_watermark {
+            return Ok((Bytes::new(), from, high_watermark));
+        }
+        let wanted = storage::ReadRequest {
+            from,
+            max_bytes,
+            up_to: high_watermark,
+            min_one_batch: true,
+        };
+        let read = state.log.read(wanted).map_err(ReadError::Log)?;
+        let next = read.next_offset;
+        Ok((read.into_bytes(), next, high_watermark))
+    }
+}
+
+impl State {
+    fn check_leader(&self, named: Option<LeaderEpoch>) -> Result<(), ReadError> {
+        let Role::Leader(leader) = &self.role else {
+            return Err(ReadError::NotLeader);
+        };
+        let current = leader.leader_epoch();
+        match named {
+            Some(named) if named < current => Err(ReadError::FencedEpoch(current)),
+            Some(named) if named > current => Err(ReadError::UnknownEpoch(current)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The epoch of the record at an offset; of the leadership when there is none.
+    fn epoch_at(&self, offset: Offset) -> LeaderEpoch {
+        self.log.epoch_at(offset).unwrap_or(match &self.role {
+            Role::Leader(leader) => leader.leader_epoch(),
+            Role::Follower(follower) => follower.leader_epoch,
+        })
+    }
+}

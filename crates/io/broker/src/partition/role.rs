@@ -1,0 +1,190 @@
+//! The controller's word on this partition: leading, following, and the change between them.
+
+use partition::{FollowerState, LeaderState, LeadershipStart};
+use types::{BrokerId, LeaderEpoch, Offset};
+
+use metadata::PartitionRegistration;
+
+use super::wakes::Wakes;
+use super::{Partition, Role, State};
+use crate::topic_settings::PartitionSettings;
+
+/// What a replica has to do after a change of registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleChange {
+    /// It leads (perhaps newly): no follow of its own.
+    Leads {
+        /// A new leadership began.
+        newly: bool,
+    },
+    /// It follows that leader.
+    Follows {
+        /// Who leads.
+        leader: BrokerId,
+        /// In which epoch.
+        leader_epoch: LeaderEpoch,
+        /// Nothing about the leader changed.
+        unchanged: bool,
+    },
+    /// Nobody leads.
+    Leaderless,
+}
+
+impl Partition {
+    /// Takes the committed registration.
+    pub fn apply_registration(&self, registration: &PartitionRegistration) -> RoleChange {
+        let local = self.host.local;
+        let now = self.host.clock.now();
+        let (wakes, change) = {
+            let mut state = self.lock();
+            if registration.partition_epoch <= state.partition_epoch {
+                return state.current_role(local, registration);
+            }
+            state.partition_epoch = registration.partition_epoch;
+            if registration.leader == Some(local) {
+                self.lead(&mut state, registration, now)
+            } else {
+                state.follow(registration)
+            }
+        };
+        self.run(wakes);
+        change
+    }
+
+    fn lead(
+        &self,
+        state: &mut State,
+        registration: &PartitionRegistration,
+        now: types::TimestampMs,
+    ) -> (Wakes, RoleChange) {
+        if let Role::Leader(leader) = &mut state.role
+            && leader.leader_epoch() == registration.leader_epoch
+        {
+            let effects = leader.on_partition_change(
+                registration.partition_epoch,
+                &registration.replicas,
+                &registration.isr,
+                now,
+            );
+            state.proposal = None;
+            return (state.settle(effects), RoleChange::Leads { newly: false });
+        }
+        let mut wakes = state.leave_role();
+        state
+            .log
+            .assign_epoch_start(registration.leader_epoch, state.log.log_end_offset());
+        let (leader, effects) = LeaderState::new(
+            LeadershipStart {
+                local: self.host.local,
+                local_epoch: self.host.broker_epoch(),
+                leader_epoch: registration.leader_epoch,
+                partition_epoch: registration.partition_epoch,
+                replicas: registration.replicas.clone(),
+                isr: registration.isr.clone(),
+                log_end_offset: state.log.log_end_offset(),
+                acknowledgeable_end: state.acknowledgeable_end(),
+                high_watermark: state.high_watermark(),
+                min_insync_replicas: state.settings.min_insync_replicas,
+                lag_time_max_ms: self.host.lag_time_max_ms,
+            },
+            now,
+        );
+        tracing::debug!(partition = %self.directory_name(), epoch = %registration.leader_epoch,
+            start = %state.log.log_end_offset(), "leads");
+        state.role = Role::Leader(leader);
+        wakes.merge(state.settle(effects));
+        (wakes, RoleChange::Leads { newly: true })
+    }
+
+    /// The topic was deleted, or the replica moved away. Returns the log for its removal.
+    pub fn retire(&self) {
+        let wakes = {
+            let mut state = self.lock();
+            state.retired = true;
+            let high_watermark = state.high_watermark();
+            let wakes = state.leave_role();
+            state.role = Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark));
+            wakes
+        };
+        self.run(wakes);
+    }
+
+    /// The topic's configuration changed.
+    pub fn apply_settings(&self, settings: PartitionSettings) {
+        let wakes = {
+            let mut state = self.lock();
+            state.log.set_config(settings.log.clone());
+            let min = settings.min_insync_replicas;
+            state.settings = settings;
+            let lag = self.host.lag_time_max_ms;
+            let log_end = state.log.log_end_offset();
+            let acknowledgeable = state.acknowledgeable_end();
+            let Role::Leader(leader) = &mut state.role else { return };
+            let mut effects = leader.on_config_change(min, lag);
+            let grown = leader.on_local_append(log_end, acknowledgeable);
+            effects.high_watermark = grown.high_watermark.or(effects.high_watermark);
+            state.settle(effects)
+        };
+        self.run(wakes);
+    }
+}
+
+impl State {
+    /// What a replica may acknowledge, or a leader count itself for: the synced end on topics that flush.
+    pub(super) fn acknowledgeable_end(&self) -> Offset {
+        if self.settings.log.acknowledges_synced_end() {
+            self.log.synced_end()
+        } else {
+            self.log.log_end_offset()
+        }
+    }
+
+    fn current_role(&self, local: BrokerId, registration: &PartitionRegistration) -> RoleChange {
+        match (&self.role, registration.leader) {
+            (Role::Leader(_), _) => RoleChange::Leads { newly: false },
+            (Role::Follower(_), Some(leader)) if leader != local => RoleChange::Follows {
+                leader,
+                leader_epoch: registration.leader_epoch,
+                unchanged: true,
+            },
+            (Role::Follower(_), _) => RoleChange::Leaderless,
+        }
+    }
+
+    fn follow(&mut self, registration: &PartitionRegistration) -> (Wakes, RoleChange) {
+        let unchanged = matches!(&self.role, Role::Follower(follower)
+            if follower.leader_epoch == registration.leader_epoch && follower.leader == registration.leader);
+        let mut wakes = Wakes::default();
+        if !unchanged {
+            let high_watermark = self.high_watermark();
+            wakes = self.leave_role();
+            self.log.forget_epochs_without_records();
+            self.role = Role::Follower(FollowerState::new(
+                registration.leader_epoch,
+                registration.leader,
+                high_watermark,
+            ));
+        }
+        let change = match registration.leader {
+            Some(leader) => RoleChange::Follows {
+                leader,
+                leader_epoch: registration.leader_epoch,
+                unchanged,
+            },
+            None => RoleChange::Leaderless,
+        };
+        (wakes, change)
+    }
+
+    /// PART-1: nothing of the old role outlives it.
+    fn leave_role(&mut self) -> Wakes {
+        self.slots.clear();
+        self.acks = None;
+        self.proposal = None;
+        Wakes {
+            ended: self.waiters.take_all(),
+            readers: std::mem::take(&mut self.readers),
+            ..Wakes::default()
+        }
+    }
+}

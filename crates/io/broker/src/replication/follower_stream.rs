@@ -1,0 +1,340 @@
+//! The leader's end of a replication stream.
+//!
+//! Two tasks: the reader takes follows and acknowledgements and never waits for the peer, the writer sends answers and
+//! pushes. So a slow follower can't keep its own acknowledgements from being read.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use partition::{FollowAnswer, FollowRefusal, FollowRequest};
+use rpc::proto::follower_to_leader::Message as FromFollower;
+use rpc::proto::leader_to_follower::Message as ToFollower;
+use rpc::proto::{
+    AckBatch, FollowAppends, FollowBehind, FollowPartition, FollowRefused, FollowRestart, FollowTruncate,
+    FollowerToLeader, Lane, LeaderToFollower, PushBatch, ReplicationAccepted,
+};
+use rpc::{Link, PeerIdentity, ReplicationService};
+use tokio::sync::Notify;
+use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
+
+use crate::partition::{FollowReply, Partition};
+use crate::replica_manager::ReplicaManager;
+
+/// Bytes pushed and not yet acknowledged on a stream (REPL-1): enough to keep a fast disk busy, little enough to bound
+/// what a stalled follower pins.
+const IN_FLIGHT_BYTES: usize = 8 << 20;
+/// Bytes of one message of pushes.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// Follows that have something to be told, first come first served: a busy partition doesn't keep others waiting.
+#[derive(Debug, Default)]
+struct ReadyQueue {
+    order: VecDeque<FollowId>,
+    members: HashSet<FollowId>,
+}
+
+impl ReadyQueue {
+    fn push(&mut self, follow: FollowId) {
+        if self.members.insert(follow) {
+            self.order.push_back(follow);
+        }
+    }
+
+    fn pop(&mut self) -> Option<FollowId> {
+        let follow = self.order.pop_front()?;
+        self.members.remove(&follow);
+        Some(follow)
+    }
+}
+
+/// The follows of one stream: one a partition, the newest.
+#[derive(Debug, Default)]
+struct Follows {
+    by_id: HashMap<FollowId, Arc<Partition>>,
+    of_partition: HashMap<TopicIdPartition, FollowId>,
+}
+
+impl Follows {
+    fn insert(&mut self, follow: FollowId, partition: Arc<Partition>) {
+        if let Some(older) = self.of_partition.insert(partition.id(), follow) {
+            self.by_id.remove(&older);
+        }
+        self.by_id.insert(follow, partition);
+    }
+
+    fn remove(&mut self, follow: FollowId) -> Option<Arc<Partition>> {
+        let partition = self.by_id.remove(&follow)?;
+        if self.of_partition.get(&partition.id()) == Some(&follow) {
+            self.of_partition.remove(&partition.id());
+        }
+        Some(partition)
+    }
+}
+
+/// What reader, writer and partitions share of one stream.
+#[derive(Debug)]
+pub(crate) struct FollowerStream {
+    /// Who follows: a follow id is unique within a follower only.
+    replica: BrokerId,
+    ready: Mutex<ReadyQueue>,
+    replies: Mutex<VecDeque<ToFollower>>,
+    follows: Mutex<Follows>,
+    in_flight: AtomicUsize,
+    notify: Notify,
+}
+
+impl FollowerStream {
+    fn new(replica: BrokerId) -> Self {
+        Self {
+            replica,
+            ready: Mutex::default(),
+            replies: Mutex::default(),
+            follows: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            notify: Notify::new(),
+        }
+    }
+
+    /// The follow has something to be told.
+    pub(crate) fn mark_ready(&self, follow: FollowId) {
+        self.ready.lock().push(follow);
+        self.notify.notify_one();
+    }
+
+    fn reply(&self, message: ToFollower) {
+        self.replies.lock().push_back(message);
+        self.notify.notify_one();
+    }
+
+    /// Pushed bytes were acknowledged, or their follow is over.
+    pub(crate) fn freed(&self, bytes: usize) {
+        if bytes > 0 {
+            self.in_flight.fetch_sub(bytes, Ordering::AcqRel);
+            self.notify.notify_one();
+        }
+    }
+
+    fn over_budget(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) >= IN_FLIGHT_BYTES
+    }
+
+    /// The next message of pushes, as far as the budget allows.
+    fn gather(&self) -> PushBatch {
+        let mut batch = PushBatch::default();
+        let mut bytes = 0;
+        while bytes < MESSAGE_BYTES && !self.over_budget() {
+            let Some(follow) = self.ready.lock().pop() else { break };
+            let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
+                continue;
+            };
+            let Some(push) = partition.next_push(self.replica, follow, MESSAGE_BYTES - bytes) else {
+                continue;
+            };
+            let length = push.records.len();
+            if length > 0 {
+                // Perhaps there is more; the next look tells.
+                self.ready.lock().push(follow);
+            }
+            bytes += length;
+            self.in_flight.fetch_add(length, Ordering::AcqRel);
+            batch.pushes.push(push);
+        }
+        batch
+    }
+}
+
+/// Serves followers.
+#[derive(Debug)]
+pub struct ReplicationServer {
+    replicas: Arc<ReplicaManager>,
+    identity: PeerIdentity,
+}
+
+impl ReplicationServer {
+    /// Over this broker's replicas.
+    #[must_use]
+    pub fn new(replicas: Arc<ReplicaManager>, identity: PeerIdentity) -> Self {
+        Self { replicas, identity }
+    }
+}
+
+#[async_trait]
+impl ReplicationService for ReplicationServer {
+    async fn stream(&self, link: Link<LeaderToFollower, FollowerToLeader>) {
+        let Link { tx, mut rx } = link;
+        let Some(FollowerToLeader {
+            message: Some(FromFollower::Hello(hello)),
+        }) = rx.recv().await
+        else {
+            return;
+        };
+        let header = match self.identity.check(hello.header.as_ref()) {
+            Ok(header) => header,
+            Err(refusal) => {
+                tracing::warn!(%refusal, "refused a replication stream");
+                return;
+            }
+        };
+        let peer = Peer {
+            replica: BrokerId(header.node_id),
+            broker_epoch: BrokerEpoch(header.broker_epoch),
+            tail_lane: hello.lane() == Lane::Tail,
+        };
+        let stream = Arc::new(FollowerStream::new(peer.replica));
+        let accepted = ReplicationAccepted {
+            broker_epoch: self.replicas.host().broker_epoch().0,
+        };
+        stream.reply(ToFollower::Accepted(accepted));
+        let read = async {
+            while let Some(message) = rx.recv().await {
+                match message.message {
+                    Some(FromFollower::Follow(follow)) => self.on_follow(&stream, &peer, &follow),
+                    Some(FromFollower::Acks(acks)) => on_acks(&stream, &peer, &acks),
+                    Some(FromFollower::Unfollow(unfollow)) => {
+                        let follow_id = FollowId(unfollow.follow_id);
+                        let followed = stream.follows.lock().remove(follow_id);
+                        if let Some(partition) = followed {
+                            partition.on_unfollow(peer.replica, follow_id);
+                        }
+                    }
+                    Some(FromFollower::Hello(_)) | None => break,
+                }
+            }
+        };
+        let write = async {
+            loop {
+                let reply = stream.replies.lock().pop_front();
+                let message = match reply {
+                    Some(reply) => reply,
+                    None => {
+                        let batch = stream.gather();
+                        if batch.pushes.is_empty() {
+                            stream.notify.notified().await;
+                            continue;
+                        }
+                        if tx
+                            .send(LeaderToFollower {
+                                message: Some(ToFollower::Pushes(batch)),
+                            })
+                            .await
+                            .is_err()
+                        {
+                            break;
+                        }
+                        continue;
+                    }
+                };
+                if tx.send(LeaderToFollower { message: Some(message) }).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = read => {}
+            () = write => {}
+        }
+        let follows = std::mem::take(&mut stream.follows.lock().by_id);
+        for (follow_id, partition) in follows {
+            partition.on_unfollow(peer.replica, follow_id);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Peer {
+    replica: BrokerId,
+    broker_epoch: BrokerEpoch,
+    tail_lane: bool,
+}
+
+impl ReplicationServer {
+    fn on_follow(&self, stream: &Arc<FollowerStream>, peer: &Peer, follow: &FollowPartition) {
+        let follow_id = follow.follow_id;
+        let Ok(topic_id) = <[u8; 16]>::try_from(follow.topic_id.as_ref()) else {
+            stream.reply(refused(follow_id, ErrorCode::InvalidRequest, "a topic id has 16 bytes"));
+            return;
+        };
+        let id = TopicIdPartition {
+            topic_id: TopicId(Uuid::from_bytes(topic_id)),
+            partition: types::PartitionIndex(follow.partition),
+        };
+        let Some(partition) = self.replicas.partition(id) else {
+            stream.reply(refused(
+                follow_id,
+                ErrorCode::UnknownTopicId,
+                "this broker hosts no such replica",
+            ));
+            return;
+        };
+        let request = FollowRequest {
+            replica: peer.replica,
+            broker_epoch: peer.broker_epoch,
+            follow_id: FollowId(follow_id),
+            leader_epoch: LeaderEpoch(follow.leader_epoch),
+            offset: Offset(follow.offset),
+            acknowledgeable_end: Offset(follow.acknowledgeable_end),
+            last_epoch: LeaderEpoch(follow.last_epoch),
+        };
+        // Known before it is accepted: a push may be due the moment the partition's lock is released.
+        stream
+            .follows
+            .lock()
+            .insert(FollowId(follow_id), Arc::clone(&partition));
+        let reply = match partition.on_follow(&request, stream, peer.tail_lane) {
+            FollowReply::Appends { log_end } => {
+                stream.reply(ToFollower::Appends(FollowAppends {
+                    follow_id,
+                    leader_log_end: log_end.0,
+                }));
+                stream.mark_ready(FollowId(follow_id));
+                return;
+            }
+            FollowReply::Behind => ToFollower::Behind(FollowBehind { follow_id }),
+            FollowReply::Answer(FollowAnswer::Truncate(end)) => ToFollower::Truncate(FollowTruncate {
+                follow_id,
+                epoch: end.epoch.0,
+                end_offset: end.end_offset.0,
+            }),
+            FollowReply::Answer(FollowAnswer::RestartAtLogStart(at) | FollowAnswer::Append(at)) => {
+                ToFollower::Restart(FollowRestart {
+                    follow_id,
+                    log_start_offset: at.0,
+                })
+            }
+            FollowReply::NotLeader => refused(follow_id, ErrorCode::NotLeaderOrFollower, "this broker does not lead"),
+            FollowReply::Refused(refusal) => refused(follow_id, code_of(&refusal), &refusal.to_string()),
+        };
+        stream.follows.lock().remove(FollowId(follow_id));
+        stream.reply(reply);
+    }
+}
+
+fn on_acks(stream: &FollowerStream, peer: &Peer, acks: &AckBatch) {
+    for ack in &acks.acks {
+        let follow_id = FollowId(ack.follow_id);
+        let partition = stream.follows.lock().by_id.get(&follow_id).cloned();
+        if let Some(partition) = partition {
+            partition.on_ack(peer.replica, follow_id, Offset(ack.end), Offset(ack.log_end));
+        }
+    }
+}
+
+fn code_of(refusal: &FollowRefusal) -> ErrorCode {
+    match refusal {
+        FollowRefusal::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        FollowRefusal::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        FollowRefusal::NotReplica(_) => ErrorCode::NotLeaderOrFollower,
+        FollowRefusal::Superseded(_) => ErrorCode::StaleBrokerEpoch,
+    }
+}
+
+fn refused(follow_id: u64, code: ErrorCode, message: &str) -> ToFollower {
+    ToFollower::Refused(FollowRefused {
+        follow_id,
+        error_code: i32::from(code.code()),
+        message: message.to_owned(),
+    })
+}

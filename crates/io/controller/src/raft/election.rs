@@ -1,0 +1,141 @@
+//! Fast election: when the leader's port refuses, the survivors need not sit out its lease.
+//!
+//! A follower that misses two heartbeats dials the leader. Refused: the process is gone, and the lowest surviving voter
+//! whose log is long enough stands for election at once (openraft's leadership transfer, which passes over leases).
+//! Anything else, and the ordinary timeout decides. This only ever starts an election: safety stays Raft's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::raft::TransferLeaderRequest;
+use tokio::time::Instant;
+
+use super::DialOutcome;
+use super::codec::{log_id_to, vote_to};
+use super::node::{Node, stopped};
+use super::proto;
+use super::proto::raft_request::Call;
+use super::proto::raft_response::Reply;
+use super::type_config::{LogId, Member, Vote};
+
+/// How many heartbeats may be missing before the leader is dialled.
+const MISSED_HEARTBEATS: u32 = 2;
+
+/// Watches the leader until the node stops.
+pub(super) async fn watch_leader(node: Arc<Node>) {
+    let mut stop = node.stop_signal();
+    let started = Instant::now();
+    let interval = node.config.heartbeat / 2;
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let Some((leader, member)) = node.leader().filter(|(leader, _)| *leader != node.raft_id()) else {
+            continue;
+        };
+        let silence = node.wire.peers.silence(leader).unwrap_or_else(|| started.elapsed());
+        if silence > node.config.heartbeat * MISSED_HEARTBEATS && node.is_voter() {
+            node.suspect(leader, &member).await;
+            // Give that election its chance before the next attempt.
+            tokio::time::sleep(node.config.heartbeat * MISSED_HEARTBEATS).await;
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn is_voter(&self) -> bool {
+        self.metrics()
+            .membership_config
+            .voter_ids()
+            .any(|voter| voter == self.raft_id())
+    }
+
+    /// Somebody saw the links to the leader close: dial it now.
+    pub(super) async fn suspect_leader(&self) {
+        if let Some((leader, member)) = self.leader().filter(|(leader, _)| *leader != self.raft_id())
+            && self.is_voter()
+        {
+            self.suspect(leader, &member).await;
+        }
+    }
+
+    async fn suspect(&self, leader: u64, member: &Member) {
+        let vote = self.metrics().vote;
+        if vote.leader_id.voted_for != leader || !vote.committed {
+            return;
+        }
+        if self.wire.transport.dial(&member.address()).await != DialOutcome::Refused {
+            return;
+        }
+        if self.metrics().vote != vote {
+            return;
+        }
+        tracing::info!(leader = %member, "the active controller's port refuses: electing another one at once");
+        self.elect_survivor(leader, vote).await;
+    }
+
+    /// Asks the voters, lowest first, to stand; the first that agrees, or this one, does.
+    async fn elect_survivor(&self, leader: u64, vote: Vote) {
+        let metrics = self.metrics();
+        let last_log_id = self.log.last_log_id();
+        let voters: std::collections::BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+        for voter in voters.into_iter().filter(|voter| *voter != leader) {
+            if voter == self.raft_id() {
+                self.stand(vote, last_log_id).await;
+                return;
+            }
+            let Some(member) = metrics.membership_config.membership().get_node(&voter) else {
+                continue;
+            };
+            let request = proto::TransferLeaderRequest {
+                from_leader: Some(vote_to(&vote)),
+                last_log_id: last_log_id.as_ref().map(log_id_to),
+                to: voter,
+                by_leader: false,
+            };
+            let deadline = self.config.heartbeat.max(Duration::from_millis(50)) * 2;
+            let asked = self
+                .wire
+                .call(&member.address(), voter, Call::TransferLeader(request), deadline)
+                .await;
+            if let Ok(Reply::TransferLeader(response)) = asked
+                && response.accepted
+            {
+                return;
+            }
+        }
+    }
+
+    /// Another survivor asks this one to stand. Not while the leader is heard, nor with a shorter log than the other's.
+    pub(super) async fn stand_for(&self, vote: Vote, last_log_id: Option<LogId>, from: &Member) -> bool {
+        let metrics = self.metrics();
+        if metrics.vote.leader_id.term > vote.leader_id.term {
+            // Somebody stands already, or leads: nothing is left to do for the one who asks.
+            return true;
+        }
+        let leader = vote.leader_id.voted_for;
+        let heard = self
+            .wire
+            .peers
+            .silence(leader)
+            .is_some_and(|silence| silence < self.config.heartbeat);
+        let own = self.log.last_log_id();
+        if metrics.vote != vote || heard || own < last_log_id || !self.is_voter() {
+            return false;
+        }
+        tracing::info!(from = %from, "standing for election: the active controller's port refuses");
+        self.stand(vote, own).await;
+        true
+    }
+
+    async fn stand(&self, vote: Vote, last_log_id: Option<LogId>) {
+        let transfer = TransferLeaderRequest::new(vote, self.raft_id(), last_log_id);
+        match self.raft.handle_transfer_leader(transfer).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "did not stand for election"),
+            Err(error) => tracing::debug!(%error, "raft stopped"),
+        }
+    }
+}

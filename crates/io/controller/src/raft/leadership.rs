@@ -1,0 +1,97 @@
+//! Who leads, and whether this node may act as the active controller.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use openraft::async_runtime::WatchReceiver;
+use openraft::{Instant, ServerState};
+use types::BrokerId;
+
+use super::VoterAddress;
+use super::node::{Node, stopped};
+use super::type_config::Metrics;
+
+/// The quorum's leader as this node knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leadership {
+    /// The leader and its controller listener; `None` while there is none.
+    pub leader: Option<(BrokerId, VoterAddress)>,
+    /// The current term: the controller epoch.
+    pub term: u64,
+    /// This node leads, a majority has answered it lately, and the first entry of its own term is applied: its image
+    /// holds every committed record, so it may decide.
+    pub active: bool,
+}
+
+/// Follows Raft's metrics until the node stops: publishes leadership, notices a dead core, and keeps the log short.
+pub(super) async fn follow_metrics(node: Arc<Node>) {
+    let mut stop = node.stop_signal();
+    let mut metrics = node.raft.metrics();
+    let mut purged_up_to = 0;
+    loop {
+        let current = metrics.borrow_watched().clone();
+        if let Err(error) = &current.running_state {
+            node.leadership
+                .send_if_modified(|leadership| std::mem::replace(&mut leadership.active, false));
+            if !*stop.borrow() {
+                node.report_fatal(format!("raft core: {error}"));
+            }
+            return;
+        }
+        let leadership = node.judge(&current);
+        node.leadership.send_if_modified(|published| {
+            let changed = *published != leadership;
+            if changed {
+                published.clone_from(&leadership);
+            }
+            changed
+        });
+        node.keep_log_short(&mut purged_up_to).await;
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            changed = metrics.changed() => if changed.is_err() {
+                if !*stop.borrow() {
+                    node.report_fatal("raft core is gone".to_owned());
+                }
+                return;
+            },
+            // Acknowledgements of a majority age without any change.
+            () = tokio::time::sleep(node.config.heartbeat) => {}
+        }
+    }
+}
+
+impl Node {
+    fn judge(&self, metrics: &Metrics) -> Leadership {
+        let term = metrics.current_term;
+        let membership = metrics.membership_config.membership();
+        let leader = metrics.current_leader.and_then(|leader| membership.get_node(&leader));
+        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(self.raft_id());
+        // A leader that no majority answers can't commit, and another may lead by now.
+        let answered = membership.voter_ids().count() == 1
+            || metrics
+                .last_quorum_acked
+                .is_some_and(|at| at.elapsed() < self.link_timeout());
+        let own_term_applied = metrics
+            .last_applied
+            .is_some_and(|applied| applied.leader_id.term == term);
+        Leadership {
+            leader: leader.map(|member| (member.node_id, member.address())),
+            term,
+            active: leads && answered && own_term_applied,
+        }
+    }
+
+    async fn keep_log_short(&self, purged_up_to: &mut u64) {
+        let bytes = self.applied.bytes_since_snapshot.load(Ordering::Relaxed);
+        if bytes >= self.config.snapshot_bytes {
+            self.applied.bytes_since_snapshot.store(0, Ordering::Relaxed);
+            let _ = self.raft.trigger().snapshot().await;
+        }
+        if let Some(index) = self.snapshots.purgeable().filter(|index| *index > *purged_up_to) {
+            *purged_up_to = index;
+            let _ = self.raft.trigger().purge_log(index).await;
+        }
+    }
+}

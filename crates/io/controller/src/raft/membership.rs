@@ -1,0 +1,159 @@
+//! Who belongs to the quorum: a learner first, a voter when it has caught up, one change at a time.
+//!
+//! The newcomer asks again and again (see `bootstrap`), and each request does one bounded step, so that nothing waits
+//! for a learner that died (O10). A node's new directory replaces its old one only while that has no live link (RAFT-2),
+//! in the same change, so that the number of voters stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+use types::{BrokerId, DirectoryId};
+
+use super::MembershipError;
+use super::codec::member_to;
+use super::node::Node;
+use super::proto;
+use super::type_config::{Member, TypeConfig};
+
+/// A change that isn't committed by then has lost its majority.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+/// A learner that lacks at most so many entries is as good as caught up: they are on their way.
+const PROMOTION_LAG: u64 = 16;
+
+type Outcome = proto::join_response::Outcome;
+
+impl Node {
+    /// Takes one step towards admitting `member`.
+    pub(super) async fn admit(&self, member: Member, wants_vote: bool) -> proto::JoinResponse {
+        let (outcome, message) = match self.admission_step(&member, wants_vote).await {
+            Ok(true) => (Outcome::Admitted, String::new()),
+            Ok(false) | Err(MembershipError::InProgress | MembershipError::NotCaughtUp(_)) => {
+                (Outcome::InProgress, String::new())
+            }
+            Err(MembershipError::NotLeader) => (Outcome::NotLeader, MembershipError::NotLeader.to_string()),
+            Err(error) => {
+                tracing::warn!(member = %member, %error, "not admitted to the metadata quorum");
+                (Outcome::Refused, error.to_string())
+            }
+        };
+        let leader = self.leader().map(|(_, leader)| member_to(&leader));
+        proto::JoinResponse {
+            outcome: outcome.into(),
+            message,
+            leader,
+        }
+    }
+
+    /// `Ok(true)`: nothing is left to do.
+    async fn admission_step(&self, member: &Member, wants_vote: bool) -> Result<bool, MembershipError> {
+        let _one = self.admissions.try_lock().map_err(|_| MembershipError::InProgress)?;
+        let metrics = self.metrics();
+        if !metrics.state.is_leader() {
+            return Err(MembershipError::NotLeader);
+        }
+        let id = member.raft_id();
+        let membership = metrics.membership_config.membership();
+        let former: Vec<(u64, Member)> = membership
+            .nodes()
+            .filter(|(other, known)| known.node_id == member.node_id && **other != id)
+            .map(|(other, known)| (*other, known.clone()))
+            .collect();
+        if let Some((_, live)) = former
+            .iter()
+            .find(|(other, _)| self.has_live_link(*other) || *other == self.raft_id())
+        {
+            return Err(MembershipError::StillAlive {
+                node: member.node_id,
+                live: live.directory_id,
+                new: member.directory_id,
+            });
+        }
+        match membership.get_node(&id) {
+            None => {
+                tracing::info!(member = %member, "added to the metadata quorum as a learner");
+                self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, member.clone())])))
+                    .await?;
+                return Ok(!wants_vote);
+            }
+            Some(known) if known != member => {
+                tracing::info!(member = %member, former = %known, "member of the metadata quorum has another address");
+                self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())])))
+                    .await?;
+            }
+            Some(_) => {}
+        }
+        if !wants_vote || membership.voter_ids().any(|voter| voter == id) {
+            return Ok(true);
+        }
+        let matched = metrics
+            .replication
+            .as_ref()
+            .and_then(|all| all.get(&id).copied().flatten());
+        let lag = metrics
+            .last_log_index
+            .unwrap_or(0)
+            .checked_sub(matched.map_or(0, |matched| matched.index));
+        if matched.is_none() || lag.is_some_and(|lag| lag > PROMOTION_LAG) {
+            return Err(MembershipError::NotCaughtUp(member.node_id));
+        }
+        let former: BTreeSet<u64> = former.into_iter().map(|(other, _)| other).collect();
+        let mut changes = vec![ChangeMembers::AddVoterIds(BTreeSet::from([id]))];
+        let voters: BTreeSet<u64> = membership.voter_ids().filter(|voter| former.contains(voter)).collect();
+        let learners: BTreeSet<u64> = former.difference(&voters).copied().collect();
+        if !voters.is_empty() {
+            changes.push(ChangeMembers::RemoveVoters(voters));
+        }
+        if !learners.is_empty() {
+            changes.push(ChangeMembers::RemoveNodes(learners));
+        }
+        self.change(ChangeMembers::Batch(changes)).await?;
+        tracing::info!(member = %member, "admitted to the metadata quorum as a voter");
+        Ok(true)
+    }
+
+    /// Takes a member out, whether it votes or not.
+    pub(super) async fn remove(&self, node: BrokerId, directory: DirectoryId) -> Result<(), MembershipError> {
+        let _one = self.admissions.try_lock().map_err(|_| MembershipError::InProgress)?;
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        let id = membership
+            .nodes()
+            .find(|(_, member)| member.node_id == node && member.directory_id == directory)
+            .map(|(id, _)| *id)
+            .ok_or(MembershipError::Unknown(node))?;
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        if voters.contains(&id) {
+            if voters.len() == 1 {
+                return Err(MembershipError::Rejected(format!("node {node} is the last voter")));
+            }
+            self.change(ChangeMembers::RemoveVoters(BTreeSet::from([id]))).await
+        } else {
+            self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
+        }
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), MembershipError> {
+        let changed = tokio::time::timeout(CHANGE_DEADLINE, self.raft.change_membership(change, false)).await;
+        match changed {
+            Err(_) => Err(MembershipError::Rejected(
+                "not committed in time; a majority may be out of reach".to_owned(),
+            )),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(refusal(&error)),
+        }
+    }
+}
+
+fn refusal(error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> MembershipError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_) | ClientWriteError::LogEntryDiscarded(_)) => {
+            MembershipError::NotLeader
+        }
+        RaftError::APIError(ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_))) => {
+            MembershipError::InProgress
+        }
+        other => MembershipError::Rejected(other.to_string()),
+    }
+}

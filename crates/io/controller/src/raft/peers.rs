@@ -1,0 +1,31 @@
+//! When this node last heard from each member over Raft, in either direction.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Last signs of life by Raft id. Bounded by the members that ever spoke to this process.
+#[derive(Debug, Default)]
+pub(super) struct Peers(Mutex<BTreeMap<u64, Instant>>);
+
+/// More ids than any quorum has seen: beyond it the oldest is forgotten.
+const MAX_PEERS: usize = 1024;
+
+impl Peers {
+    pub(super) fn heard_from(&self, raft_id: u64) {
+        let mut heard = self.0.lock();
+        heard.insert(raft_id, Instant::now());
+        if heard.len() > MAX_PEERS
+            && let Some(oldest) = heard.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id)
+        {
+            heard.remove(&oldest);
+        }
+    }
+
+    /// Time since the last sign of life; `None`: none in this process.
+    pub(super) fn silence(&self, raft_id: u64) -> Option<Duration> {
+        self.0.lock().get(&raft_id).map(Instant::elapsed)
+    }
+}

@@ -1,0 +1,156 @@
+//! Decides every waiting request in turn, on the image plus the records so far, and commits them as one Raft entry.
+//!
+//! WRITE-1: one batch is in flight; an answer is given only when its records are committed and applied here. WRITE-2: an
+//! answer without records waits for a majority to confirm this leadership (ReadIndex), so a deposed controller answers
+//! nothing. WRITE-3: after a lost leadership everything that was decided on top is forgotten.
+
+use std::sync::Arc;
+
+use metadata::control::{BatchDecision, ControlContext, decide_batch};
+use metadata::proto::{ControlRequest, ControlResponse};
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tokio::sync::{mpsc, oneshot};
+use types::TimestampMs;
+
+use crate::active::ControllerConfig;
+use crate::raft::{MetadataQuorum, ReadError, WriteError};
+
+/// Requests decided in one entry; more wait for the next. The records of so many stay far below an entry's limit.
+const BATCH_REQUESTS: usize = 256;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteFailure {
+    /// Nothing was done: ask the active controller.
+    NotActive,
+    /// Leadership was lost on the way: it may have been done.
+    Unknown,
+}
+
+type Answer = Result<ControlResponse, WriteFailure>;
+
+/// A request in the queue.
+#[derive(Debug)]
+pub(crate) struct WriteRequest {
+    pub(crate) request: ControlRequest,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// Hands requests to the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct WriterHandle(mpsc::Sender<WriteRequest>);
+
+impl WriterHandle {
+    /// Requests that may wait.
+    const DEPTH: usize = 4096;
+
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<WriteRequest>) {
+        let (tx, rx) = mpsc::channel(Self::DEPTH);
+        (Self(tx), rx)
+    }
+
+    /// Decides and commits one request.
+    pub(crate) async fn submit(&self, request: ControlRequest) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .send(WriteRequest { request, reply })
+            .await
+            .map_err(|_| WriteFailure::NotActive)?;
+        answer.await.unwrap_or(Err(WriteFailure::Unknown))
+    }
+}
+
+/// The task's state.
+pub(crate) struct Writer {
+    quorum: MetadataQuorum,
+    config: Arc<ControllerConfig>,
+    random: Mutex<StdRng>,
+}
+
+impl Writer {
+    pub(crate) fn new(quorum: MetadataQuorum, config: Arc<ControllerConfig>) -> Self {
+        let random = Mutex::new(StdRng::seed_from_u64(config.seed));
+        Self { quorum, config, random }
+    }
+
+    /// Runs until every handle is gone.
+    pub(crate) async fn run(self, mut requests: mpsc::Receiver<WriteRequest>) {
+        let mut waiting = Vec::new();
+        loop {
+            let received = requests.recv_many(&mut waiting, BATCH_REQUESTS).await;
+            if received == 0 {
+                return;
+            }
+            self.write(std::mem::take(&mut waiting)).await;
+        }
+    }
+
+    async fn write(&self, batch: Vec<WriteRequest>) {
+        let (requests, replies): (Vec<ControlRequest>, Vec<oneshot::Sender<Answer>>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.request, waiting.reply))
+            .unzip();
+        let mut replies = replies.into_iter();
+        let mut rest = requests.as_slice();
+        while !rest.is_empty() {
+            let leadership = self.quorum.leadership().borrow().clone();
+            if !leadership.active {
+                for reply in replies {
+                    let _ = reply.send(Err(WriteFailure::NotActive));
+                }
+                return;
+            }
+            let applied = self.quorum.images().borrow().clone();
+            let decision = self.decide(&applied.image, rest);
+            let decided = decision.responses.len().max(1);
+            let outcome = if decision.records.is_empty() {
+                self.quorum
+                    .read_barrier()
+                    .await
+                    .map(|_| ())
+                    .map_err(|error| match error {
+                        ReadError::NotLeader => WriteFailure::NotActive,
+                        ReadError::Fatal(_) => WriteFailure::Unknown,
+                    })
+            } else {
+                let written = self
+                    .quorum
+                    .write(leadership.term, applied.offset, &decision.records)
+                    .await;
+                written.map(|_| ()).map_err(|error| {
+                    tracing::warn!(%error, "a decision was not written");
+                    match error {
+                        WriteError::NotLeader
+                        | WriteError::Refused { .. }
+                        | WriteError::TooLarge { .. }
+                        | WriteError::Invalid(_) => WriteFailure::NotActive,
+                        WriteError::Unknown | WriteError::Fatal(_) => WriteFailure::Unknown,
+                    }
+                })
+            };
+            let mut responses = decision.responses.into_iter();
+            for reply in replies.by_ref().take(decided) {
+                let answer = match (outcome, responses.next()) {
+                    (Ok(()), Some(response)) => Ok(response),
+                    (Ok(()), None) => Err(WriteFailure::Unknown),
+                    (Err(failure), _) => Err(failure),
+                };
+                let _ = reply.send(answer);
+            }
+            rest = rest.get(decided..).unwrap_or_default();
+        }
+    }
+
+    fn decide(&self, image: &metadata::MetadataImage, requests: &[ControlRequest]) -> BatchDecision {
+        let mut random = self.random.lock();
+        let mut context = ControlContext {
+            now: TimestampMs(self.config.clock.now_ms()),
+            defaults: &self.config.defaults,
+            random: &mut || random.next_u64(),
+            config_rules: self.config.config_rules.as_ref(),
+        };
+        decide_batch(image, requests, &mut context)
+    }
+}

@@ -1,0 +1,179 @@
+//! Serves a node's internal services on connections that a listener accepted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, STREAM_WINDOW_BYTES,
+};
+use crate::link::Link;
+use crate::proto::controller_server::{Controller, ControllerServer};
+use crate::proto::raft_server::{Raft, RaftServer};
+use crate::proto::replication_server::{Replication, ReplicationServer};
+use crate::proto::{
+    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, LeaderToFollower,
+    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+};
+use crate::services::{ControllerService, RaftService, Refused, ReplicationService, Services};
+
+/// Connections that wait to be taken up.
+const ACCEPTED_DEPTH: usize = 128;
+
+/// A running gRPC server without a listener of its own: the port is shared with Kafka's protocol.
+#[derive(Debug, Clone)]
+pub struct GrpcServer {
+    connections: mpsc::Sender<std::io::Result<TcpStream>>,
+}
+
+impl GrpcServer {
+    /// Starts serving on the current runtime; ends when the last handle and connection are gone.
+    #[must_use]
+    pub fn start(services: Services) -> Self {
+        let (connections, incoming) = mpsc::channel(ACCEPTED_DEPTH);
+        let raft = services.raft.map(|service| {
+            RaftServer::new(RaftShell(service))
+                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_encoding_message_size(MESSAGE_BYTES)
+        });
+        let controller = services.controller.map(|service| {
+            ControllerServer::new(ControllerShell(service))
+                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_encoding_message_size(MESSAGE_BYTES)
+        });
+        let replication = services.replication.map(|service| {
+            ReplicationServer::new(ReplicationShell(service))
+                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_encoding_message_size(MESSAGE_BYTES)
+        });
+        tokio::spawn(async move {
+            let served = Server::builder()
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_frame_size(FRAME_BYTES)
+                .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+                .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+                .add_optional_service(raft)
+                .add_optional_service(controller)
+                .add_optional_service(replication)
+                .serve_with_incoming(ReceiverStream::new(incoming))
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "internal server ended");
+            }
+        });
+        Self { connections }
+    }
+
+    /// Takes over an accepted connection, nothing of which was consumed.
+    pub async fn serve(&self, connection: TcpStream) {
+        // Lost with connections that come in from a listener of one's own: 40 ms a call.
+        let _ = connection.set_nodelay(true);
+        let _ = self.connections.send(Ok(connection)).await;
+    }
+}
+
+fn refused(refusal: Refused) -> Status {
+    Status::failed_precondition(refusal.0)
+}
+
+/// Feeds a request stream into a link's receiver.
+fn incoming<In: Send + 'static>(mut stream: Streaming<In>) -> mpsc::Receiver<In> {
+    let (tx, rx) = mpsc::channel(Link::<(), In>::DEPTH);
+    tokio::spawn(async move {
+        loop {
+            let message = tokio::select! {
+                message = stream.message() => message,
+                () = tx.closed() => break,
+            };
+            match message {
+                Ok(Some(message)) => {
+                    if tx.send(message).await.is_err() {
+                        break;
+                    }
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+    });
+    rx
+}
+
+type Outgoing<Out> = Pin<Box<dyn Stream<Item = Result<Out, Status>> + Send>>;
+
+fn outgoing<Out: Send + 'static>() -> (mpsc::Sender<Out>, Outgoing<Out>) {
+    let (tx, rx) = mpsc::channel(Link::<Out, ()>::DEPTH);
+    (tx, Box::pin(ReceiverStream::new(rx).map(Ok)))
+}
+
+struct RaftShell(Arc<dyn RaftService>);
+
+#[tonic::async_trait]
+impl Raft for RaftShell {
+    async fn call(&self, request: Request<RaftCall>) -> Result<Response<RaftReply>, Status> {
+        self.0
+            .call(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
+    }
+}
+
+struct ControllerShell(Arc<dyn ControllerService>);
+
+#[tonic::async_trait]
+impl Controller for ControllerShell {
+    async fn call(&self, request: Request<ControlCall>) -> Result<Response<ControlReply>, Status> {
+        self.0
+            .call(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
+    }
+
+    async fn quorum_status(&self, request: Request<QuorumStatusCall>) -> Result<Response<QuorumStatusReply>, Status> {
+        self.0
+            .quorum_status(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
+    }
+
+    type SessionStream = Outgoing<ControllerToBroker>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<BrokerToController>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let rx = incoming(request.into_inner());
+        let (tx, stream) = outgoing();
+        let service = Arc::clone(&self.0);
+        tokio::spawn(async move { service.session(Link { tx, rx }).await });
+        Ok(Response::new(stream))
+    }
+}
+
+struct ReplicationShell(Arc<dyn ReplicationService>);
+
+#[tonic::async_trait]
+impl Replication for ReplicationShell {
+    type StreamStream = Outgoing<LeaderToFollower>;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<FollowerToLeader>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let rx = incoming(request.into_inner());
+        let (tx, stream) = outgoing();
+        let service = Arc::clone(&self.0);
+        tokio::spawn(async move { service.stream(Link { tx, rx }).await });
+        Ok(Response::new(stream))
+    }
+}

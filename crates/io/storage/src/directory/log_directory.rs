@@ -1,0 +1,168 @@
+//! One entry of `log.dirs`, held exclusively.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use types::{TopicPartition, Uuid};
+
+use crate::atomic_file::create_dir_durably;
+use crate::directory::directory_error::DirectoryContext;
+use crate::directory::{DirectoryError, PartitionDirectory, partition_directory};
+use crate::file_system::{FileLock, FileSystem};
+use crate::log::read_topic_id;
+
+const LOCK_FILE_NAME: &str = ".lock";
+
+/// A log directory. The lock is held as long as this lives.
+#[derive(Debug)]
+pub struct LogDirectory {
+    file_system: Arc<dyn FileSystem>,
+    path: PathBuf,
+    _lock: Box<dyn FileLock>,
+}
+
+/// Removes a partition's directory that was renamed. May take long: run it on a pool.
+#[derive(Debug)]
+#[must_use = "the space is freed when it runs"]
+pub struct DirectoryRemoval {
+    file_system: Arc<dyn FileSystem>,
+    path: PathBuf,
+}
+
+impl DirectoryRemoval {
+    /// Removes the directory; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn run(self) -> Result<(), DirectoryError> {
+        match self.file_system.remove_dir_all(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.during("remove", &self.path),
+        }
+    }
+}
+
+impl LogDirectory {
+    /// Makes the directory when it is missing and takes its lock.
+    ///
+    /// # Errors
+    /// `Locked` when somebody else has it; `Storage`.
+    pub fn open(file_system: Arc<dyn FileSystem>, path: &Path) -> Result<Self, DirectoryError> {
+        create_dir_durably(&*file_system, path).during("create", path)?;
+        let lock_path = path.join(LOCK_FILE_NAME);
+        let lock = match file_system.lock(&lock_path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(DirectoryError::Locked { path: path.to_owned() });
+            }
+            other => other.during("lock", &lock_path)?,
+        };
+        Ok(Self {
+            file_system,
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The disk that it lies on.
+    #[must_use]
+    pub fn shared_file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::clone(&self.file_system)
+    }
+
+    pub(crate) fn file_system(&self) -> &dyn FileSystem {
+        &*self.file_system
+    }
+
+    /// Where a partition's log belongs.
+    #[must_use]
+    pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
+        self.path.join(partition.to_string())
+    }
+
+    /// The partitions that lie here, by directory name.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn partitions(&self) -> Result<Vec<PartitionDirectory>, DirectoryError> {
+        let mut found = Vec::new();
+        for name in self.file_system.read_dir(&self.path).during("list", &self.path)? {
+            let Some(partition) = partition_directory::parse(&name) else {
+                continue;
+            };
+            let path = self.path.join(&name);
+            if !self.file_system.is_dir(&path).during("stat", &path)? {
+                continue;
+            }
+            let topic_id = match read_topic_id(&*self.file_system, &path) {
+                Ok(topic_id) => topic_id,
+                Err(crate::LogError::Storage {
+                    operation,
+                    path,
+                    source,
+                }) => {
+                    return Err(DirectoryError::Storage {
+                        operation,
+                        path,
+                        source,
+                    });
+                }
+                Err(_) => None,
+            };
+            found.push(PartitionDirectory {
+                partition,
+                topic_id,
+                path,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Takes a partition's directory out of use (its topic was deleted, or it is stray): renamed at once and durably, so
+    /// that a new partition of that name may be made; removed by the task. The partition's log must be dropped before.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn retire_partition(
+        &self,
+        partition: &TopicPartition,
+        unique: Uuid,
+    ) -> Result<DirectoryRemoval, DirectoryError> {
+        let from = self.partition_path(partition);
+        let to = self.path.join(partition_directory::retired_name(partition, unique));
+        self.file_system.rename(&from, &to).during("rename", &from)?;
+        self.file_system.sync_dir(&self.path).during("sync", &self.path)?;
+        Ok(DirectoryRemoval {
+            file_system: Arc::clone(&self.file_system),
+            path: to,
+        })
+    }
+
+    /// What is left of partitions that were on their way out when the process ended.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn leftovers(&self) -> Result<Vec<DirectoryRemoval>, DirectoryError> {
+        let names = self.file_system.read_dir(&self.path).during("list", &self.path)?;
+        let retired = names.into_iter().filter(|name| partition_directory::is_retired(name));
+        let removal = |name| DirectoryRemoval {
+            file_system: Arc::clone(&self.file_system),
+            path: self.path.join(name),
+        };
+        Ok(retired.map(removal).collect())
+    }
+
+    /// Bytes that can still be written here.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn free_bytes(&self) -> Result<u64, DirectoryError> {
+        self.file_system.free_bytes(&self.path).during("stat", &self.path)
+    }
+}

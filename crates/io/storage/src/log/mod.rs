@@ -1,0 +1,30 @@
+//! One partition's log: its parts, one operation a file.
+
+mod append;
+mod epoch_cache;
+mod flush;
+mod open;
+mod partition_log;
+mod partition_metadata;
+mod producers;
+mod read;
+mod read_outcome;
+mod recovery;
+mod retention;
+mod tail_cache;
+mod timestamps;
+mod truncate;
+
+pub use append::AppendOutcome;
+pub use epoch_cache::EpochEntry;
+pub use flush::{FlushTask, Flushed};
+pub use open::OpenInput;
+pub use partition_log::{Log, SegmentInfo};
+pub use partition_metadata::read_topic_id;
+pub use read::{FileRead, PreparedRead};
+pub use read_outcome::{ReadOutcome, ReadRequest};
+pub use retention::{DeletionTask, Retired};
+pub use truncate::TruncateOutcome;
+
+#[cfg(test)]
+mod tests;

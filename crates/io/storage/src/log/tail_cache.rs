@@ -1,0 +1,102 @@
+//! The newest batches in memory, as the slices that were appended: what followers and consumers at the tail read.
+//!
+//! TAIL-1: the batches are contiguous in the log and end at its end. Bounded by bytes; idle logs hold nothing once
+//! released. A slice keeps the whole buffer that it was cut from, which is why the owner releases idle tails.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use types::Offset;
+
+use crate::log::read_outcome::{ReadOutcome, ReadRequest};
+
+#[derive(Debug)]
+struct TailBatch {
+    base_offset: Offset,
+    next_offset: Offset,
+    bytes: Bytes,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct TailCache {
+    max_bytes: usize,
+    /// Reads from here on find their batch here.
+    start_offset: Offset,
+    size_bytes: usize,
+    batches: VecDeque<TailBatch>,
+}
+
+impl TailCache {
+    pub(crate) fn new(max_bytes: usize, log_end_offset: Offset) -> Self {
+        Self {
+            max_bytes,
+            start_offset: log_end_offset,
+            size_bytes: 0,
+            batches: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, base_offset: Offset, next_offset: Offset, bytes: &Bytes) {
+        if bytes.len() > self.max_bytes {
+            return self.clear(next_offset);
+        }
+        self.size_bytes += bytes.len();
+        self.batches.push_back(TailBatch {
+            base_offset,
+            next_offset,
+            bytes: bytes.clone(),
+        });
+        while self.size_bytes > self.max_bytes {
+            let Some(oldest) = self.batches.pop_front() else { break };
+            self.size_bytes -= oldest.bytes.len();
+            self.start_offset = oldest.next_offset;
+        }
+    }
+
+    /// Forgets everything; the log ends at `log_end_offset`.
+    pub(crate) fn clear(&mut self, log_end_offset: Offset) {
+        self.batches = VecDeque::new();
+        self.size_bytes = 0;
+        self.start_offset = log_end_offset;
+    }
+
+    /// Forgets batches below `offset`.
+    pub(crate) fn release_below(&mut self, offset: Offset) {
+        while let Some(oldest) = self.batches.front().filter(|oldest| oldest.next_offset <= offset) {
+            self.size_bytes -= oldest.bytes.len();
+            self.start_offset = oldest.next_offset;
+            self.batches.pop_front();
+        }
+        if self.batches.is_empty() {
+            self.batches = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// What the request asks for; `None` when it starts below what is held.
+    pub(crate) fn read(&self, request: &ReadRequest) -> Option<ReadOutcome> {
+        if request.from < self.start_offset || self.batches.is_empty() {
+            return None;
+        }
+        let first = self.batches.partition_point(|batch| batch.next_offset <= request.from);
+        let mut outcome = ReadOutcome::empty(request.from);
+        for batch in self.batches.range(first..) {
+            let fits = outcome.size_bytes + batch.bytes.len() <= request.max_bytes
+                || (request.min_one_batch && outcome.slices.is_empty());
+            if batch.next_offset > request.up_to || !fits {
+                break;
+            }
+            if outcome.slices.is_empty() {
+                outcome.base_offset = batch.base_offset;
+            }
+            outcome.size_bytes += batch.bytes.len();
+            outcome.next_offset = batch.next_offset;
+            outcome.slices.push(batch.bytes.clone());
+        }
+        Some(outcome)
+    }
+}

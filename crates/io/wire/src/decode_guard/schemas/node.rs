@@ -1,0 +1,55 @@
+//! Requests about a node or the cluster as a whole, and about ACLs.
+//!
+//! Kafka's `ApiVersionsRequest.json`, `DescribeClusterRequest.json` and so on, cut to the served versions.
+//! `ApiVersions` above them is never walked: it gets the fallback answer unread.
+
+use super::super::schema::{Field, Schema, boolean, int8, int32, int32s, string, structs};
+
+/// `ApiVersions`.
+pub(super) static API_VERSIONS: Schema = Schema::new(
+    3,
+    &[
+        string("client_software_name").since(3),
+        string("client_software_version").since(3),
+    ],
+);
+
+/// `DescribeAcls`.
+pub(super) static DESCRIBE_ACLS: Schema = Schema::new(
+    2,
+    &[
+        int8("resource_type_filter"),
+        string("resource_name_filter").nullable(),
+        int8("pattern_type_filter"),
+        string("principal_filter").nullable(),
+        string("host_filter").nullable(),
+        int8("operation"),
+        int8("permission_type"),
+    ],
+);
+
+const DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[string("topic"), int32s("partitions")];
+
+/// `DescribeLogDirs`.
+pub(super) static DESCRIBE_LOG_DIRS: Schema =
+    Schema::new(2, &[structs("topics", DESCRIBABLE_LOG_DIR_TOPIC).nullable()]);
+
+const DESCRIBE_QUORUM_PARTITION: &[Field] = &[int32("partition_index")];
+
+const DESCRIBE_QUORUM_TOPIC: &[Field] = &[string("topic_name"), structs("partitions", DESCRIBE_QUORUM_PARTITION)];
+
+/// `DescribeQuorum`.
+pub(super) static DESCRIBE_QUORUM: Schema = Schema::new(0, &[structs("topics", DESCRIBE_QUORUM_TOPIC)]);
+
+/// `DescribeCluster`.
+pub(super) static DESCRIBE_CLUSTER: Schema = Schema::new(
+    0,
+    &[
+        boolean("include_cluster_authorized_operations"),
+        int8("endpoint_type").since(1),
+        boolean("include_fenced_brokers").since(2),
+    ],
+);
+
+/// `UnregisterBroker`.
+pub(super) static UNREGISTER_BROKER: Schema = Schema::new(0, &[int32("broker_id")]);

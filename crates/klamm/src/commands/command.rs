@@ -1,0 +1,71 @@
+//! The list of commands and the way from one to its exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use tokio::runtime::Runtime;
+
+use super::cluster::ClusterCommand;
+use super::consume::ConsumeArgs;
+use super::healthcheck::HealthcheckArgs;
+use super::output::report_error;
+use super::produce::ProduceArgs;
+use super::topic::TopicCommand;
+
+/// What an operator can ask of a cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create, list, describe, alter and delete topics.
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Look at the cluster: nodes, roles, metadata quorum, partitions that need care.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Write records: the arguments, or the lines of standard input.
+    Produce(ProduceArgs),
+    /// Read records and print them.
+    Consume(ConsumeArgs),
+    /// Ask a node whether it is ready: exit code 0 when it is. For containers.
+    Healthcheck(HealthcheckArgs),
+}
+
+/// Runs a command to its end; errors go to standard error and make the exit code 1.
+#[must_use]
+pub(crate) fn run(command: Command) -> ExitCode {
+    match execute(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `klamm consume … | head`: the reader has what it wanted.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            report_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Topic(command) => runtime()?.block_on(command.run()),
+        Command::Cluster(command) => runtime()?.block_on(command.run()),
+        Command::Produce(args) => args.run(&runtime()?),
+        Command::Consume(args) => runtime()?.block_on(args.run()),
+        Command::Healthcheck(args) => args.run(),
+    }
+}
+
+/// One thread is enough for one command, and starts sooner.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the system gave no event loop")
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,19 @@
+//! The operator's commands: topics, the cluster, producing and consuming, the container's health check.
+//!
+//! They know nothing of a node's inside: `topic` and `cluster` speak Kafka's protocol through `wire`'s client, `produce`
+//! and `consume` use librdkafka, so all of them work against Apache Kafka, too. Results go to standard output, as
+//! tables or JSON; what happened besides, and errors with what to do next, to standard error. `main` adds
+//! [`Command`]'s variants to its own and calls [`run`].
+
+mod cluster;
+mod command;
+mod connection;
+mod consume;
+mod error_advice;
+mod healthcheck;
+mod output;
+mod produce;
+mod record_format;
+mod topic;
+
+pub(crate) use command::{Command, run};

@@ -1,0 +1,11 @@
+//! `klamm topic …`.
+
+mod alter;
+mod create;
+mod delete;
+mod describe;
+mod list;
+mod topic_command;
+
+pub(super) use describe::{TopicDescription, describe_topics};
+pub(super) use topic_command::TopicCommand;

@@ -1,0 +1,38 @@
+//! The klamm binary: `klamm server`, `klamm dev`, and the operator's commands.
+
+mod commands;
+mod dev;
+mod http;
+mod logging;
+mod node;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Klamm: an event-streaming cluster that every Kafka client knows how to use.
+#[derive(Debug, Parser)]
+#[command(name = "klamm", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node: broker, controller, or both.
+    Server(server::ServerArguments),
+    /// Run a cluster of several nodes on this machine, for development and tests.
+    Dev(dev::DevArguments),
+    #[command(flatten)]
+    Operator(commands::Command),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Server(arguments) => server::run(&arguments),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Operator(command) => commands::run(command),
+    }
+}

@@ -1,0 +1,95 @@
+//! The node itself: roles, identity, the metadata quorum, sessions between broker and controller, what starts and stops.
+
+use crate::key::ConfigKey;
+use crate::table::keys;
+use crate::validator::Validator::{Any, AtLeast, List, NonEmpty, NonEmptyList, NonEmptyListOf};
+
+/// Ordered by name.
+pub(super) const KEYS: &[ConfigKey] = keys! {
+    "background.threads": Int = "10", AtLeast(1); High ClusterWide Accepts;
+        "Threads for work behind the scenes.";
+    "broker.heartbeat.interval.ms": Int = "250", Any; Medium ReadOnly Acts;
+        "How often a broker tells the active controller that it lives. At most a quarter of the session is used.";
+    "broker.id": Int = "-1", Any; High ReadOnly Acts;
+        "Older name of node.id; used when node.id isn't given.";
+    "broker.rack": String = null, Any; Medium ReadOnly Acts;
+        "The rack or zone the broker stands in: replicas are spread over racks, and consumers may read from their own.";
+    "broker.session.timeout.ms": Int = "2000", Any; Medium ReadOnly Acts;
+        "How long the active controller waits for a sign of life before it fences a broker.";
+    "cluster.id": String = null, NonEmpty; Medium ReadOnly Acts;
+        "The cluster this node belongs to, if it is to be checked or chosen; by default the first start makes one up. Klamm's own key: in containers CLUSTER_ID sets it.";
+    "config.providers": List = "", List; Low ClusterWide Accepts;
+        "Names of plugins that resolve indirect values. Not loaded here.";
+    "controlled.shutdown.enable": Boolean = "true", Any; Medium ReadOnly Accepts;
+        "Whether a stopping broker first hands its leaderships over. It always does here.";
+    "controller.listener.names": List = required, NonEmptyList; High ReadOnly Acts;
+        "The listeners, separated by commas, on which controllers are reached. The first is the one brokers use.";
+    "controller.quorum.append.linger.ms": Int = "25", AtLeast(0); Medium ReadOnly Accepts;
+        "How long the active controller gathers writes before it syncs them.";
+    "controller.quorum.auto.join.enable": Boolean = "false", Any; Low ReadOnly Accepts;
+        "Whether a controller adds itself to the voters. Blank listed voters always do here.";
+    "controller.quorum.bootstrap.servers": List = "", List; High ReadOnly Acts;
+        "Addresses, as host:port, at which a node asks for the metadata quorum.";
+    "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0); High ReadOnly Accepts;
+        "The longest pause between two elections that nobody won.";
+    "controller.quorum.election.timeout.ms": Int = "1000", AtLeast(0); High ReadOnly Accepts;
+        "How long a controller waits for a leader's answer before it stands for election.";
+    "controller.quorum.fetch.max.bytes": Int = "1048576", AtLeast(1); Low ReadOnly Accepts;
+        "The most metadata bytes in one fetch between controllers.";
+    "controller.quorum.fetch.snapshot.max.bytes": Int = "1048576", AtLeast(1); Low ReadOnly Accepts;
+        "The most snapshot bytes in one fetch between controllers.";
+    "controller.quorum.fetch.timeout.ms": Int = "2000", AtLeast(0); High ReadOnly Accepts;
+        "How long a controller goes without hearing from the leader before it stands for election.";
+    "controller.quorum.request.timeout.ms": Int = "2000", AtLeast(0); Medium ReadOnly Accepts;
+        "How long a controller waits for another's answer.";
+    "controller.quorum.retry.backoff.ms": Int = "20", AtLeast(0); Low ReadOnly Accepts;
+        "The pause before a failed request between controllers is sent again.";
+    "controller.quorum.voters": List = "", List; High ReadOnly Acts;
+        "The controllers at the cluster's birth, as id@host:port, separated by commas.";
+    "controller.socket.timeout.ms": Int = "30000", Any; Medium ReadOnly Accepts;
+        "How long a broker waits for a controller's socket.";
+    "cordoned.log.dirs": List = "", List; Medium PerBroker Accepts;
+        "Log directories that get no new partitions; * means all of them.";
+    "initial.broker.registration.timeout.ms": Int = "60000", Any; Medium ReadOnly Acts;
+        "How long a starting broker tries to register before it gives up.";
+    "metadata.log.dir": String = null, Any; High ReadOnly Acts;
+        "Where the metadata log lies; by default in the first log directory.";
+    "metadata.log.max.record.bytes.between.snapshots": Long = "20971520", AtLeast(1); High ReadOnly Acts;
+        "A snapshot of the metadata is written after this many bytes of new records.";
+    "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0); High ReadOnly Accepts;
+        "A snapshot of the metadata is written at least this often while there are new records; 0 means never by time.";
+    "metadata.log.segment.bytes": Int = "1073741824", AtLeast(8_388_608); High ReadOnly Accepts;
+        "The size of a segment of the metadata log.";
+    "metadata.log.segment.ms": Long = "604800000", Any; High ReadOnly Accepts;
+        "The age at which a segment of the metadata log is closed.";
+    "metadata.max.idle.interval.ms": Int = "500", AtLeast(0); Low ReadOnly Accepts;
+        "How often an idle active controller writes a record that does nothing.";
+    "metadata.max.retention.bytes": Long = "104857600", Any; High ReadOnly Accepts;
+        "The metadata log's size, with snapshots, above which its oldest parts go.";
+    "metadata.max.retention.ms": Long = "604800000", Any; High ReadOnly Accepts;
+        "The age at which parts of the metadata log that a snapshot covers go.";
+    "node.id": Int = null, AtLeast(0); High ReadOnly Acts;
+        "The node's number, unique in the cluster whatever its roles.";
+    "process.roles": List = required, NonEmptyListOf(&["broker", "controller"]); High ReadOnly Acts;
+        "What this node is: broker, controller, or both.";
+};
+
+/// Keys that Kafka hides: taken from files, not described.
+pub(super) const INTERNAL_KEYS: &[ConfigKey] = keys! {
+    "controller.performance.always.log.threshold.ms": Long = "2000", AtLeast(0); Medium ReadOnly Accepts;
+        "Controller work that takes longer than this is always logged.";
+    "controller.performance.sample.period.ms": Long = "60000", AtLeast(100); Medium ReadOnly Accepts;
+        "How often a sample of the controller's work is logged.";
+    "internal.metadata.delete.delay.millis": Long = "60000", Any; Low ReadOnly Accepts;
+        "How long deleted files of the metadata log stay, for tests.";
+    "internal.metadata.log.segment.bytes": Int = null, Any; Low ReadOnly Accepts;
+        "A segment size of the metadata log below the least allowed, for tests.";
+    "internal.metadata.max.batch.size.in.bytes": Int = "8388608", Any; Low ReadOnly Accepts;
+        "The largest batch of the metadata log, for tests.";
+    "server.max.startup.time.ms": Long = "9223372036854775807", AtLeast(0); Medium ReadOnly Accepts;
+        "The longest a node may take to start.";
+    "unstable.api.versions.enable": Boolean = "false", Any; High ReadOnly Accepts;
+        "Whether API versions still under development are advertised, for tests.";
+    "unstable.feature.versions.enable": Boolean = "false", Any; High ReadOnly Accepts;
+        "Whether feature versions still under development may be finalized, for tests.";
+};

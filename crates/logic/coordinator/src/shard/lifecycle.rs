@@ -1,0 +1,139 @@
+//! What happens to a shard from outside: loaded, committed, refused, unloaded, topics deleted.
+
+use types::{ErrorCode, Offset, TimestampMs, TopicName};
+
+use super::GroupShard;
+use crate::effects::{Undo, append_error_for_clients};
+use crate::group::ClassicGroup;
+use crate::record::RecordKey;
+use crate::{CoordinatorRecord, Effects, GroupState, JoinGroupResponse, Reply, SyncGroupResponse, Wait};
+
+impl GroupShard {
+    /// The whole log was replayed: groups come alive, and members have a full session to show up.
+    pub fn on_load_finished(&mut self, now: TimestampMs) -> Effects {
+        self.active = true;
+        for (id, record) in &self.metadata {
+            self.groups
+                .insert(id.clone(), ClassicGroup::from_record(id.clone(), record, now));
+        }
+        for id in self.offsets.keys() {
+            self.groups
+                .entry(id.clone())
+                .or_insert_with(|| ClassicGroup::new(id.clone(), now));
+        }
+        let mut turn = self.turn(now);
+        let max_size = usize::try_from(self.config.max_size).unwrap_or(0);
+        for group in self.groups.values_mut() {
+            if group.members.len() > max_size {
+                // The limit was lowered: a rebalance keeps those who come first.
+                group.prepare_rebalance(&mut turn);
+            }
+        }
+        for id in self.groups.keys().cloned().collect::<Vec<_>>() {
+            self.arm(&id);
+        }
+        self.settle("", turn)
+    }
+
+    /// Everything below `high_watermark` is committed: assignments below it go to their members.
+    pub fn on_committed(&mut self, now: TimestampMs, high_watermark: Offset) -> Effects {
+        let mut effects = Effects::default();
+        while let Some((offset, group_id)) = self.uncommitted.first().filter(|(at, _)| *at < high_watermark).cloned() {
+            self.uncommitted.remove(&(offset, group_id.clone()));
+            let mut turn = self.turn(now);
+            if let (Some(group), Some(record)) = (self.groups.get_mut(&group_id), self.metadata.get(&group_id))
+                // A rebalance since then made the assignment stale.
+                && group.assignment_at == Some(offset)
+                && group.generation == record.generation
+            {
+                group.on_assignment_committed(&mut turn, record);
+            }
+            effects.replies.extend(self.settle(&group_id, turn).replies);
+        }
+        effects
+    }
+
+    /// The records of `failed` couldn't be appended. What comes back has no records; its replies take the place of
+    /// `failed`'s: those that waited for the records carry the error, members that wait for an assignment are sent
+    /// back to join again, a static member's new id is forgotten.
+    pub fn on_append_failed(&mut self, now: TimestampMs, failed: Effects, error: ErrorCode) -> Effects {
+        let error = append_error_for_clients(error);
+        let mut effects = Effects::default();
+        for reply in failed.replies {
+            let answer = match reply.wait {
+                Wait::Now => reply.answer,
+                Wait::Committed => reply.answer.with_error(error),
+            };
+            effects.replies.push(Reply {
+                answer,
+                wait: Wait::Now,
+                ..reply
+            });
+        }
+        let mut turn = self.turn(now);
+        let group_id = match failed.undo {
+            Undo::Nothing => {
+                // A group may have become empty without a trace in the log.
+                for id in self.groups.keys().cloned().collect::<Vec<_>>() {
+                    self.drop_if_void(&id);
+                }
+                return effects;
+            }
+            Undo::Assignment { group_id, generation } => {
+                if let Some(group) = self.groups.get_mut(&group_id)
+                    && group.state == GroupState::CompletingRebalance
+                    && group.generation == generation
+                {
+                    group.fail_assignment(&mut turn, error);
+                    group.prepare_rebalance(&mut turn);
+                }
+                group_id
+            }
+            Undo::Group(mut before) => {
+                let group_id = before.id.clone();
+                for member in before.members.values_mut() {
+                    member.restart_session(now);
+                }
+                self.groups.insert(group_id.clone(), *before);
+                group_id
+            }
+        };
+        effects.replies.extend(self.settle(&group_id, turn).replies);
+        effects
+    }
+
+    /// The leadership is lost: everything parked is answered, and the shard is done. Replies that the shell holds back
+    /// are the shell's: [`crate::Answer::with_error`]`(NotCoordinator)`.
+    #[must_use]
+    pub fn on_unload(&mut self) -> Vec<Reply> {
+        self.active = false;
+        self.disarm_all();
+        self.uncommitted.clear();
+        let mut effects = Effects::default();
+        for group in std::mem::take(&mut self.groups).into_values() {
+            for (member_id, member) in group.members {
+                if let Some(token) = member.awaiting_join {
+                    effects.reply(token, JoinGroupResponse::error(ErrorCode::NotCoordinator, &member_id));
+                }
+                if let Some(token) = member.awaiting_sync {
+                    effects.reply(token, SyncGroupResponse::error(ErrorCode::NotCoordinator));
+                }
+            }
+        }
+        effects.replies
+    }
+
+    /// Topics are gone from the cluster: so are the offsets committed for them.
+    pub fn on_topics_deleted(&mut self, topics: &[TopicName]) -> Effects {
+        let mut effects = Effects::default();
+        for (group_id, offsets) in &self.offsets {
+            for topic in topics {
+                for partition in offsets.get(topic).into_iter().flat_map(|partitions| partitions.keys()) {
+                    let key = RecordKey::encode_offset_commit(group_id, topic, *partition);
+                    effects.records.push(CoordinatorRecord { key, value: None });
+                }
+            }
+        }
+        effects
+    }
+}

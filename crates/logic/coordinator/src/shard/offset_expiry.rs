@@ -1,0 +1,84 @@
+//! The expiry of offsets and of groups that have none left (KIP-211).
+//!
+//! An offset that carries an expiry of its own expires then. Otherwise the retention runs
+//! - for a simple group: from the commit;
+//! - for an empty group: from when it became empty;
+//! - for a stable group of consumers: from the commit, in topics that none of them is subscribed to;
+//! - for any other group: not at all.
+
+use types::TimestampMs;
+
+use super::GroupShard;
+use crate::group::ClassicGroup;
+use crate::record::{CommittedOffset, RecordKey};
+use crate::{CoordinatorRecord, GroupState};
+
+/// Tombstones a round; the rest follows a millisecond later, so that one append stays small.
+const MAX_TOMBSTONES: usize = 2_000;
+
+impl GroupShard {
+    /// Tombstones of what has expired; sets the time of the next round.
+    pub(super) fn expire_offsets(&mut self, now: TimestampMs, records: &mut Vec<CoordinatorRecord>) {
+        let limit = records.len() + MAX_TOMBSTONES;
+        for group in self.groups.values() {
+            if records.len() >= limit {
+                break;
+            }
+            let all_expired = self.expire_group_offsets(group, now, limit, records);
+            if all_expired && group.state == GroupState::Empty && self.metadata.contains_key(&group.id) {
+                records.push(CoordinatorRecord {
+                    key: RecordKey::encode_group_metadata(&group.id),
+                    value: None,
+                });
+            }
+        }
+        let full = records.len() >= limit;
+        let interval = if full {
+            1
+        } else {
+            self.config.offsets_retention_check_interval_ms.max(1)
+        };
+        self.expiry_at = (!self.groups.is_empty()).then(|| now.plus_ms(interval));
+    }
+
+    fn expire_group_offsets(
+        &self,
+        group: &ClassicGroup,
+        now: TimestampMs,
+        limit: usize,
+        records: &mut Vec<CoordinatorRecord>,
+    ) -> bool {
+        let Some(topics) = self.offsets.get(&group.id) else {
+            return true;
+        };
+        let mut all_expired = true;
+        for (topic, partitions) in topics {
+            let subscribed = group.is_subscribed_to(topic.as_str());
+            for (partition, committed) in partitions {
+                if records.len() < limit && !subscribed && self.is_expired(group, committed, now) {
+                    let key = RecordKey::encode_offset_commit(&group.id, topic, *partition);
+                    records.push(CoordinatorRecord { key, value: None });
+                } else {
+                    all_expired = false;
+                }
+            }
+        }
+        all_expired
+    }
+
+    fn is_expired(&self, group: &ClassicGroup, committed: &CommittedOffset, now: TimestampMs) -> bool {
+        let since = if group.protocol_type.is_none() {
+            committed.commit_timestamp
+        } else if group.state == GroupState::Empty {
+            group.current_state_timestamp.unwrap_or(committed.commit_timestamp)
+        } else if group.state == GroupState::Stable && group.is_consumers() && group.subscribed_topics.is_some() {
+            committed.commit_timestamp
+        } else {
+            return false;
+        };
+        match committed.expire_timestamp {
+            Some(expires) => now >= expires,
+            None => now.since(since) >= self.config.offsets_retention_ms,
+        }
+    }
+}

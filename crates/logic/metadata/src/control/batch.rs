@@ -1,0 +1,132 @@
+//! Many requests in one batch of records: each is decided on the image plus the records before it.
+//!
+//! What one request refuses or breaks never touches another's. Called by the controller's writer, which commits the
+//! records as one Raft entry and hands out the answers then.
+
+use types::ErrorCode;
+
+use super::{
+    ControlContext, Decision, Refusal, allocate_producer_ids, alter_configs, alter_partition,
+    alter_partition_reassignments, bootstrap, controlled_shutdown, create_partitions, create_topics, delete_topics,
+    elect_last_known, elect_leaders, fence_broker, rebalance_leaders, register_broker, unfence_broker,
+    unregister_broker,
+};
+use crate::image::MetadataImage;
+use crate::proto::control_request::Request;
+use crate::proto::control_response::Response;
+use crate::proto::{ControlRequest, ControlResponse, MetadataRecord};
+use crate::record::{MAX_BATCH_BYTES, encoded_len};
+
+/// What a queue of requests gives.
+#[must_use]
+#[derive(Debug, Clone)]
+pub struct BatchDecision {
+    /// The records of all decided requests, for one Raft entry. At most [`MAX_BATCH_BYTES`] encoded, unless the
+    /// first request alone needs more: then [`crate::record::split_records`] makes several entries of them.
+    pub records: Vec<MetadataRecord>,
+    /// The answers of the first requests, in their order. Requests without one wait for the next batch; the first
+    /// request always has one.
+    pub responses: Vec<ControlResponse>,
+    /// The image once the records are replayed.
+    pub image_after: MetadataImage,
+}
+
+/// Decides requests in turn until the batch is full.
+pub fn decide_batch(
+    image: &MetadataImage,
+    requests: &[ControlRequest],
+    context: &mut ControlContext<'_>,
+) -> BatchDecision {
+    let mut batch = BatchDecision {
+        records: Vec::new(),
+        responses: Vec::new(),
+        image_after: image.clone(),
+    };
+    let mut bytes = 0_usize;
+    for request in requests {
+        let decided = decide_one(&batch.image_after, request, context);
+        let decision = decided.and_then(|decision| {
+            let mut after = batch.image_after.clone();
+            let fits = after.replay_all(&decision.records);
+            fits.map(|()| (decision, after))
+                .map_err(|error| Refusal::new(ErrorCode::UnknownServerError, error))
+        });
+        match decision {
+            Ok((decision, after)) => {
+                bytes = bytes.saturating_add(decision.records.iter().map(encoded_len).sum());
+                if bytes > MAX_BATCH_BYTES && !batch.responses.is_empty() && !decision.records.is_empty() {
+                    break;
+                }
+                batch.records.extend(decision.records);
+                batch.responses.push(answer(&after, Ok(decision.response)));
+                batch.image_after = after;
+            }
+            Err(refusal) => batch.responses.push(answer(&batch.image_after, Err(refusal))),
+        }
+    }
+    batch
+}
+
+fn answer(image: &MetadataImage, decided: Result<Response, Refusal>) -> ControlResponse {
+    let metadata_offset = image.offset().0;
+    match decided {
+        Ok(response) => ControlResponse {
+            metadata_offset,
+            response: Some(response),
+            ..ControlResponse::default()
+        },
+        Err(refusal) => ControlResponse {
+            error_code: refusal.code.code().into(),
+            error_message: refusal.message,
+            metadata_offset,
+            response: None,
+        },
+    }
+}
+
+/// Decides one request of any kind.
+///
+/// # Errors
+/// When it is refused as a whole.
+pub fn decide_one(
+    image: &MetadataImage,
+    request: &ControlRequest,
+    context: &mut ControlContext<'_>,
+) -> Result<Decision<Response>, Refusal> {
+    let Some(request) = &request.request else {
+        return Err(Refusal::new(
+            ErrorCode::UnsupportedVersion,
+            "a request of an unknown kind",
+        ));
+    };
+    Ok(match request {
+        Request::Bootstrap(request) => bootstrap(image, request, context)?.map(Response::Bootstrap),
+        Request::RegisterBroker(request) => register_broker(image, request, context)?.map(Response::RegisterBroker),
+        Request::UnregisterBroker(request) => {
+            unregister_broker(image, request, context)?.map(Response::UnregisterBroker)
+        }
+        Request::FenceBroker(request) => fence_broker(image, request, context)?.map(Response::FenceBroker),
+        Request::UnfenceBroker(request) => unfence_broker(image, request, context)?.map(Response::UnfenceBroker),
+        Request::ControlledShutdown(request) => {
+            controlled_shutdown(image, request, context)?.map(Response::ControlledShutdown)
+        }
+        Request::AlterPartition(request) => alter_partition(image, request, context)?.map(Response::AlterPartition),
+        Request::AllocateProducerIds(request) => {
+            allocate_producer_ids(image, request)?.map(Response::AllocateProducerIds)
+        }
+        Request::CreateTopics(request) => create_topics(image, request, context).map(Response::CreateTopics),
+        Request::DeleteTopics(request) => delete_topics(image, request).map(Response::DeleteTopics),
+        Request::CreatePartitions(request) => {
+            create_partitions(image, request, context).map(Response::CreatePartitions)
+        }
+        Request::AlterConfigs(request) => alter_configs(image, request, context).map(Response::AlterConfigs),
+        Request::ElectLeaders(request) => elect_leaders(image, request, context).map(Response::ElectLeaders),
+        Request::ElectLastKnown(request) => elect_last_known(image, request, context).map(Response::ElectLastKnown),
+        Request::RebalanceLeaders(request) => {
+            rebalance_leaders(image, request, context).map(Response::RebalanceLeaders)
+        }
+        Request::AlterPartitionReassignments(request) => {
+            alter_partition_reassignments(image, request, context).map(Response::AlterPartitionReassignments)
+        }
+    })
+}

@@ -1,0 +1,10 @@
+//! Decisions, tried on a cluster whose invariants are checked after every record.
+
+mod brokers;
+mod cluster;
+mod configs;
+mod elections;
+mod isr;
+mod random_decisions;
+mod reassignments;
+mod topics;

@@ -1,0 +1,67 @@
+//! Moves of partitions to other replicas.
+
+use types::{ErrorCode, LeaderEpoch};
+
+use super::cluster::Cluster;
+use crate::image::numbers;
+
+#[test]
+fn a_move_ends_when_the_added_replicas_are_in_sync() {
+    let mut cluster = Cluster::with_brokers(4, 1);
+    let id = cluster.topic("t", &[1, 2]);
+    assert_eq!(cluster.reassign("t", Some(&[3, 4])), ErrorCode::None);
+    let partition = cluster.partition(id);
+    assert_eq!(numbers(&partition.replicas), [3, 4, 1, 2]);
+    assert_eq!(
+        (numbers(&partition.adding), numbers(&partition.removing)),
+        (vec![3, 4], vec![1, 2])
+    );
+    cluster.propose(id, &[1, 2, 3]);
+    assert!(cluster.partition(id).is_reassigning());
+    let result = cluster.propose(id, &[1, 2, 3, 4]);
+    assert_eq!(result.leader, 3);
+    assert_eq!(cluster.state(id), (3, vec![3, 4], vec![], vec![]));
+    assert_eq!(numbers(&cluster.partition(id).replicas), [3, 4]);
+    assert!(!cluster.partition(id).is_reassigning());
+}
+
+#[test]
+fn a_move_to_a_dead_broker_can_be_cancelled() {
+    let mut cluster = Cluster::with_brokers(3, 1);
+    let id = cluster.topic("t", &[1, 2]);
+    assert_eq!(cluster.reassign("t", None), ErrorCode::NoReassignmentInProgress);
+    assert_eq!(cluster.reassign("t", Some(&[3, 1])), ErrorCode::None);
+    cluster.fence(3);
+    assert_eq!(cluster.reassign("t", None), ErrorCode::None);
+    assert_eq!(numbers(&cluster.partition(id).replicas), [1, 2]);
+    assert_eq!(
+        cluster.partition(id).leader_epoch,
+        LeaderEpoch(1),
+        "a removed replica must be fenced off"
+    );
+}
+
+#[test]
+fn fewer_replicas_are_had_at_once_and_strangers_are_refused() {
+    let mut cluster = Cluster::with_brokers(3, 1);
+    let id = cluster.topic("t", &[1, 2, 3]);
+    assert_eq!(cluster.reassign("t", Some(&[9])), ErrorCode::InvalidReplicaAssignment);
+    assert_eq!(cluster.reassign("t", Some(&[])), ErrorCode::InvalidReplicaAssignment);
+    assert_eq!(
+        cluster.reassign("nothing", Some(&[1])),
+        ErrorCode::UnknownTopicOrPartition
+    );
+    assert_eq!(cluster.reassign("t", Some(&[2])), ErrorCode::None);
+    assert_eq!(cluster.state(id), (2, vec![2], vec![], vec![]));
+}
+
+#[test]
+fn a_move_doesnt_take_the_isr_below_its_minimum() {
+    let mut cluster = Cluster::with_brokers(4, 2);
+    let id = cluster.topic("t", &[1, 2]);
+    cluster.reassign("t", Some(&[3, 4]));
+    cluster.fence(4);
+    cluster.propose(id, &[1, 2, 3]);
+    assert!(cluster.partition(id).is_reassigning());
+    assert_eq!(cluster.state(id).1, vec![1, 2, 3]);
+}

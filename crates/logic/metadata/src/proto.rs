@@ -1,0 +1,10 @@
+//! The generated messages of `proto/metadata_records.proto` and `proto/controller.proto`.
+//!
+//! Other crates' generated code refers to them by `extern_path(".klamm.metadata", "::metadata::proto")`.
+
+#![expect(
+    missing_docs,
+    reason = "generated: the comments of the proto files are what documents them"
+)]
+
+include!(concat!(env!("OUT_DIR"), "/klamm.metadata.rs"));

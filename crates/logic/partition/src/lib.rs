@@ -1,0 +1,20 @@
+//! What one replica of a partition decides: pure rules, called under the partition's lock by the broker's shell.
+//!
+//! - `leader`: ISR, high watermark, followers' progress of the current leadership.
+//! - `follow`: how a leader answers a replica that asks to follow, and what the follower does with the answer.
+//! - `follower`: which pushes a follower takes.
+//! - `admission`: whether a produced batch may be appended.
+//! - `producer_state`: idempotent producers' sequences.
+
+mod admission;
+mod follow;
+mod follower;
+mod isr;
+mod leader;
+pub mod producer_state;
+
+pub use admission::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
+pub use follow::{EpochLookup, FollowAnswer, FollowRefusal, FollowRequest, truncation_target};
+pub use follower::{FollowerState, PushRefusal};
+pub use isr::Isr;
+pub use leader::{FollowerAck, IsrProposal, IsrRefusal, LeaderEffects, LeaderState, LeadershipStart, ReplicaProgress};

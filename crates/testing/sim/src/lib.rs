@@ -1,0 +1,1 @@
+//! The deterministic cluster: world, network, disk, clock, faults, workload, oracle, invariants.

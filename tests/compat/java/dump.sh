@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# kafka.tools' DumpLogSegments reads what the brokers have written: every batch valid, offset and time indexes that fit,
+# producer snapshots, and the group records of __consumer_offsets. Wants LOG_DIRS, and BOOTSTRAP to write something first.
+set -uo pipefail
+. "$(dirname "$0")/../check.sh"
+. "$(dirname "$0")/jars.sh"
+jars tools "$TOOLS_VERSION" tools >/dev/null || exit
+topic=dump-$$
+
+# Small segments and a dense index, so that there is something of everything.
+fill() {
+  tool TopicCommand --bootstrap-server "$BOOTSTRAP" --create --topic "$topic" --partitions 1 --replication-factor 3 \
+    --config segment.bytes=1048576 --config index.interval.bytes=1024 || return
+  seq -f 'value %.0f ......................................................................' 60000 >"$WORK/dump.in"
+  timeout 60 kcat -b "$BOOTSTRAP" -P -t "$topic" -X acks=all -X enable.idempotence=true -X batch.size=8000 -l "$WORK/dump.in" || return
+  timeout 60 kcat -G "$topic" -b "$BOOTSTRAP" -c 1000 -q -X auto.offset.reset=earliest "$topic" >/dev/null
+}
+
+# Files of one kind below every partition's folder, with commas.
+files() { # files SUFFIX [PARTITION-PATTERN]
+  # shellcheck disable=SC2086
+  find $LOG_DIRS -path "*/${2:-*-[0-9]*}/*.$1" -size +0c -not -path '*/__cluster_metadata*' -not -name '*.deleted' | sort | paste -sd,
+}
+
+dump() { # dump WHAT FILES ARGUMENT..
+  [ -n "$2" ] || { echo "no files of the kind $1"; return 1; }
+  tool DumpLogSegments --files "$2" "${@:3}" >"$WORK/dump-$1" 2>&1 || { tail -n 20 "$WORK/dump-$1"; return 1; }
+}
+
+batches() { # every batch valid, and the 60000 records of each replica all there
+  dump log "$(files log)" || return
+  ! grep -nE 'isvalid: false|Exception|Found invalid|Non-secutive|Non-consecutive' "$WORK/dump-log" | head -n 20 | grep . || return
+  dump records "$(files log "$topic-0")" --deep-iteration || return
+  local count
+  count=$(grep -c '^| offset' "$WORK/dump-records")
+  echo "$count records in the replicas of $topic-0"
+  [ "$count" = $((60000 * $(wc -w <<<"$LOG_DIRS"))) ]
+}
+
+# The tool prints 'Mismatches in :' and the like for an index that doesn't fit its log.
+index() { # index SUFFIX
+  dump "$1" "$(files "$1" "$topic-0")" --verify-index-only || return
+  ! grep -nE 'Mismatches|Exception|not match|Found timestamp|Indexed offset' "$WORK/dump-$1" | head -n 20 | grep .
+}
+
+index_entries() { # entries, not only files
+  dump entries "$(files index "$topic-0")" || return
+  [ "$(grep -cE '^offset: [0-9]+ position: [0-9]+' "$WORK/dump-entries")" -gt 100 ]
+}
+
+snapshots() {
+  dump snapshot "$(files snapshot "$topic-0")" || return
+  grep -q 'producerId: [0-9]* producerEpoch: 0' "$WORK/dump-snapshot" && ! grep -nE 'Exception|corrupt' "$WORK/dump-snapshot"
+}
+
+group_records() {
+  dump offsets "$(files log '__consumer_offsets-*')" --offsets-decoder || return
+  grep -q "$topic" "$WORK/dump-offsets" && ! grep -nE 'Exception|isvalid: false' "$WORK/dump-offsets"
+}
+
+check 'records for the dump' fill
+check 'log segments' batches
+check 'offset indexes' index index
+check 'time indexes' index timeindex
+check 'offset index entries' index_entries
+check 'producer snapshots' snapshots
+check 'group records' group_records
+finish_part

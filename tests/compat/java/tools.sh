@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Kafka's own command-line tools, by their main classes. Wants BOOTSTRAP and WORK.
+set -uo pipefail
+. "$(dirname "$0")/../check.sh"
+. "$(dirname "$0")/jars.sh"
+jars tools "$TOOLS_VERSION" tools >/dev/null || exit
+topic=tools-$$
+at=(--bootstrap-server "$BOOTSTRAP")
+
+create() {
+  tool TopicCommand "${at[@]}" --create --topic "$topic" --partitions 3 --replication-factor 3 --config retention.ms=3600000 |
+    grep -q "Created topic $topic"
+}
+list() { tool TopicCommand "${at[@]}" --list | grep -qx "$topic"; }
+describe() {
+  tool TopicCommand "${at[@]}" --describe --topic "$topic" >"$WORK/describe" || return
+  cat "$WORK/describe"
+  grep -q 'PartitionCount: 3.*ReplicationFactor: 3.*retention.ms=3600000' "$WORK/describe" &&
+    [ "$(grep -cE 'Partition: [0-9]+.*Leader: [0-9]+.*Replicas: .*Isr: [0-9],[0-9],[0-9]' "$WORK/describe")" = 3 ]
+}
+none_under_replicated() { [ -z "$(tool TopicCommand "${at[@]}" --describe --under-replicated-partitions --topic "$topic")" ]; }
+produce() { seq 1000 | tool ConsoleProducer "${at[@]}" --topic "$topic" --compression-codec "${1:-none}"; }
+consume() {
+  tool consumer.ConsoleConsumer "${at[@]}" --topic "$topic" --from-beginning --max-messages 1000 --timeout-ms 30000 >"$WORK/consumed" || return
+  diff <(seq 1000) <(sort -n "$WORK/consumed")
+}
+consume_in_group() {
+  tool consumer.ConsoleConsumer "${at[@]}" --topic "$topic" --from-beginning --group "$topic" --max-messages 1000 \
+    --timeout-ms 30000 >"$WORK/consumed" || return
+  diff <(seq 1000) <(sort -n "$WORK/consumed")
+}
+describe_group() {
+  tool consumer.group.ConsumerGroupCommand "${at[@]}" --describe --group "$topic" >"$WORK/group" 2>&1 || return
+  cat "$WORK/group"
+  # GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …
+  [ "$(awk -v t="$topic" '$2 == t && $4 == $5 && $6 == 0 { end += $5 } END { print end + 0 }' "$WORK/group")" = 1000 ]
+}
+offsets() { [ "$(tool GetOffsetShell "${at[@]}" --topic "$topic" | awk -F: '{ end += $3 } END { print end }')" = 1000 ]; }
+delete() {
+  tool TopicCommand "${at[@]}" --delete --topic "$topic" || return
+  for _ in 1 2 3 4 5; do list || return 0; done
+  return 1
+}
+
+check 'kafka-topics --create' create
+check 'kafka-topics --list' list
+check 'kafka-topics --describe' describe
+check 'kafka-topics --under-replicated-partitions' none_under_replicated
+check 'kafka-console-producer' produce lz4
+check 'kafka-console-consumer' consume
+check 'kafka-console-consumer --group' consume_in_group
+check 'kafka-consumer-groups --describe' describe_group
+check 'kafka-get-offsets' offsets
+check 'kafka-topics --delete' delete
+finish_part

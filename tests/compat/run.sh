@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# run.sh [PART..]   real clients against three Klamm nodes. Parts: kcat python java tools dump (default: all, in this order)
+#
+#   kcat      kcat: every codec, keys, groups              python   confluent-kafka: producers, consumers, groups, admin
+#   java      kafka-clients 4.4.0 and 3.9.1               tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
+#   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
+#
+# KLAMM_BIN      the binary (default: the release build)
+# BOOTSTRAP      a running cluster to use in its place; `dump` then wants its log directories in LOG_DIRS
+# COMPAT_HOME    where clients are installed (default: ~/.cache/klamm-compat), kept between runs
+# Wants kcat, python3 with venv, a JDK and Maven. The last line counts the checks.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export COMPAT_HOME=${COMPAT_HOME:-$HOME/.cache/klamm-compat}
+KLAMM_BIN=${KLAMM_BIN:-${CARGO_TARGET_DIR:-$here/../../target}/release/klamm}
+WORK=$(mktemp -d)
+export WORK
+mkdir -p "$COMPAT_HOME"
+. "$here/cluster.sh"
+passed=0 failed=0
+
+finish() {
+  stop_cluster
+  [ -n "${KLAMM_KEEP:-}" ] && echo "kept: $WORK" || rm -rf "$WORK"
+}
+trap finish EXIT
+
+# A part prints 'ok NAME' and 'FAIL NAME' lines; breaking off is a failure of its own.
+part() {
+  local name=$1 start=$SECONDS status bad
+  shift
+  "$@" >"$WORK/$name.out" 2>"$WORK/$name.err"
+  status=$?
+  grep -E '^(ok|FAIL) ' "$WORK/$name.out" | sed "s/^[a-zA-Z]* /&$name: /"
+  passed=$((passed + $(grep -c '^ok ' "$WORK/$name.out")))
+  bad=$(grep -c '^FAIL ' "$WORK/$name.out")
+  if [ "$status" -ne 0 ] || [ "$bad" -gt 0 ]; then
+    [ "$bad" -gt 0 ] || { bad=1; echo "FAIL $name: ended with exit code $status"; }
+    tail -n 40 "$WORK/$name.out" "$WORK/$name.err"
+  fi
+  failed=$((failed + bad))
+  echo "-- $name: $((SECONDS - start)) s"
+}
+
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(kcat python java tools dump)
+if [ -z "${BOOTSTRAP:-}" ]; then
+  [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
+  start_cluster || exit 1
+  LOG_DIRS="$WORK/1/data $WORK/2/data $WORK/3/data"
+fi
+export BOOTSTRAP LOG_DIRS=${LOG_DIRS:-}
+for name in "${parts[@]}"; do
+  case $name in
+    kcat) part kcat bash "$here/kcat.sh" ;;
+    python) part python bash "$here/python/run.sh" ;;
+    java) part java bash "$here/java/run.sh" ;;
+    tools) part tools bash "$here/java/tools.sh" ;;
+    dump) part dump bash "$here/java/dump.sh" ;;
+    *) echo "no part $name" && exit 2 ;;
+  esac
+done
+[ "$failed" -eq 0 ] || [ ${#node_pids[@]} -eq 0 ] || cluster_logs
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

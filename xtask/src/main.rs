@@ -1,0 +1,76 @@
+//! `cargo xtask …`: the checks and drivers of this workspace. They need cargo alone.
+//!
+//! * `ci` runs everything that decides whether a commit may land, but for real clients and containers (`.ci/run` adds those);
+//! * `layers` and `file-length` are the two house rules that no other tool checks;
+//! * `compat` hands over to `tests/compat/run.sh`, which needs Python, Java and kcat.
+
+mod ci;
+mod compat;
+mod file_length;
+mod layers;
+mod metadata;
+mod purity;
+mod sources;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "The checks and drivers of this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Format, layers, file length, clippy, build, tests, docs
+    Ci,
+    /// Who may depend on whom, where outside crates stop, and the purity of crates/logic
+    Layers,
+    /// No source file is longer than 500 lines, its tests not counted
+    FileLength,
+    /// Real clients of other languages against a real cluster (needs the release binary)
+    Compat {
+        /// The parts to run (kcat, python, java, tools, dump); all of them by default
+        parts: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    match command {
+        Command::Ci => ci::ci(&root),
+        Command::Layers => layers::layers(&root),
+        Command::FileLength => file_length::file_length(&root),
+        Command::Compat { parts } => compat::compat(&root, &parts),
+    }
+}
+
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(manifest.parent().context("xtask has no parent folder")?.to_path_buf())
+}
+
+/// Turns what a check found into its outcome, one line each.
+fn outcome(check: &str, violations: &[String]) -> anyhow::Result<()> {
+    for violation in violations {
+        eprintln!("{check}: {violation}");
+    }
+    anyhow::ensure!(violations.is_empty(), "{check}: {} violations", violations.len());
+    Ok(())
+}
