@@ -9,6 +9,7 @@ mod feed;
 mod log_ends;
 pub mod raft;
 mod service;
+mod session;
 mod sessions;
 mod transport;
 mod writer;

@@ -5,48 +5,35 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use metadata::proto::control_request::Request;
-use metadata::proto::control_response::Response;
-use metadata::proto::{
-    ControlRequest, ControlResponse, ControlledShutdownRequest, FenceBrokerRequest, RegisterBrokerRequest,
-    UnfenceBrokerRequest,
-};
-use rpc::proto::broker_to_controller::Message as FromBroker;
+use metadata::proto::{ControlRequest, ControlResponse};
 use rpc::proto::control_reply::Outcome;
-use rpc::proto::controller_to_broker::Message as ToBroker;
 use rpc::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, Heartbeat, HeartbeatReply, NotActive,
-    PeerHeader, QuorumReplica, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply, SessionAccepted, SessionHello,
-    SessionRefused,
+    BrokerToController, ControlCall, ControlReply, ControllerToBroker, NotActive, QuorumReplica, QuorumStatusCall,
+    QuorumStatusReply, RaftCall, RaftReply,
 };
-use rpc::{ControllerService, DialOutcome, Link, Network, PeerAddress, PeerIdentity, RaftService, Refused};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
-use types::{BrokerEpoch, BrokerId, ErrorCode, MetadataOffset};
+use rpc::{ControllerService, Link, Network, PeerIdentity, RaftService, Refused};
+use tokio::time::{Instant, sleep_until};
+use types::{BrokerId, ErrorCode, MetadataOffset};
 
 use crate::active::ControllerConfig;
-use crate::feed::chunks_after;
 use crate::log_ends::LogEnds;
 use crate::raft::{MetadataQuorum, ReplicaStatus};
 use crate::sessions::Sessions;
 use crate::writer::{WriteFailure, Writer, WriterHandle};
 
-/// A stream that says nothing at first is closed after this.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a client's answer waits for the brokers to have applied the change (promise META).
 const APPLIED_EVERYWHERE: Duration = Duration::from_secs(1);
-/// A dial that stays unanswered so long says nothing.
-const DIAL_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A controller: active or not.
 #[derive(Debug)]
 pub struct Controller {
-    quorum: MetadataQuorum,
-    identity: PeerIdentity,
-    network: Arc<dyn Network>,
-    config: Arc<ControllerConfig>,
+    pub(crate) quorum: MetadataQuorum,
+    pub(crate) identity: PeerIdentity,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) config: Arc<ControllerConfig>,
     writer: WriterHandle,
-    sessions: Sessions,
-    log_ends: LogEnds,
+    pub(crate) sessions: Sessions,
+    pub(crate) log_ends: LogEnds,
 }
 
 impl Controller {
@@ -92,7 +79,7 @@ impl Controller {
         &self.sessions
     }
 
-    fn not_active(&self) -> NotActive {
+    pub(crate) fn not_active(&self) -> NotActive {
         let leadership = self.quorum.leadership().borrow().clone();
         match leadership.leader {
             Some((id, address)) => NotActive {
@@ -108,7 +95,7 @@ impl Controller {
         }
     }
 
-    fn active_term(&self) -> Option<u64> {
+    pub(crate) fn active_term(&self) -> Option<u64> {
         let leadership = self.quorum.leadership();
         let leadership = leadership.borrow();
         leadership.active.then_some(leadership.term)
@@ -140,69 +127,7 @@ impl Controller {
         }
     }
 
-    /// Watches a broker that has no stream: fenced at once when its port refuses, else when its clock runs out.
-    pub(crate) fn spawn_watch(self: &Arc<Self>, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
-        let controller = Arc::clone(self);
-        tokio::spawn(async move {
-            let since = controller
-                .sessions
-                .of(broker, epoch)
-                .map_or_else(Instant::now, |session| session.last_seen);
-            let deadline = since + controller.config.session_timeout;
-            if controller.sessions.early_path_open(broker, epoch) && controller.port_refuses(broker).await {
-                if controller.is_silent(broker, epoch) {
-                    tracing::info!(%broker, "its stream is closed and its port refuses: fenced");
-                    controller.sessions.note_fenced_early(broker, epoch);
-                    controller.fence(broker, epoch, term).await;
-                }
-                return;
-            }
-            sleep_until(deadline).await;
-            if controller.is_silent(broker, epoch) {
-                tracing::info!(%broker, "its session timed out: fenced");
-                controller.fence(broker, epoch, term).await;
-            }
-        });
-    }
-
-    /// Whether that incarnation is still the registered one, unfenced, and without an open stream.
-    fn is_silent(&self, broker: BrokerId, epoch: BrokerEpoch) -> bool {
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        let unfenced = image
-            .broker(broker)
-            .is_some_and(|registration| registration.epoch == epoch && !registration.fenced);
-        unfenced && self.sessions.of(broker, epoch).is_none_or(|session| !session.open)
-    }
-
-    async fn port_refuses(&self, broker: BrokerId) -> bool {
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        let Some(registration) = image.broker(broker) else {
-            return false;
-        };
-        let listener = registration
-            .listener(&self.config.inter_broker_listener)
-            .or_else(|| registration.listeners.first());
-        let Some(listener) = listener else { return false };
-        let address = PeerAddress::new(&listener.host, listener.port);
-        self.network.dial(&address, DIAL_TIMEOUT).await == DialOutcome::Refused
-    }
-
-    async fn fence(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
-        if self.active_term() != Some(term) {
-            return;
-        }
-        self.sessions.remove(broker, epoch);
-        let request = FenceBrokerRequest {
-            broker_id: broker.0,
-            broker_epoch: epoch.0,
-        };
-        let answer = self.submit(Request::FenceBroker(request)).await;
-        if let Err(failure) = answer {
-            tracing::warn!(%broker, ?failure, "fencing was not written");
-        }
-    }
-
-    async fn submit(&self, request: Request) -> Result<ControlResponse, WriteFailure> {
+    pub(crate) async fn submit(&self, request: Request) -> Result<ControlResponse, WriteFailure> {
         self.writer.submit(ControlRequest { request: Some(request) }).await
     }
 }
@@ -322,232 +247,6 @@ impl ControllerService for Controller {
     }
 
     async fn session(&self, link: Link<ControllerToBroker, BrokerToController>) {
-        let Link { tx, mut rx } = link;
-        let Ok(Some(BrokerToController {
-            message: Some(FromBroker::Hello(hello)),
-        })) = timeout(HELLO_TIMEOUT, rx.recv()).await
-        else {
-            return;
-        };
-        let Some(term) = self.active_term() else {
-            let _ = send(&tx, ToBroker::NotActive(self.not_active())).await;
-            return;
-        };
-        let header = match self.identity.check(hello.header.as_ref()) {
-            Ok(header) => header.clone(),
-            Err(refusal) => {
-                let _ = send(&tx, refused(ErrorCode::InconsistentClusterId, &refusal.to_string())).await;
-                return;
-            }
-        };
-        match self.admit(&header, hello).await {
-            Ok((epoch, applied)) => self.serve(BrokerId(header.node_id), epoch, applied, term, tx, rx).await,
-            Err(refusal) => {
-                let _ = send(&tx, refusal).await;
-            }
-        }
+        self.serve_session(link).await;
     }
-}
-
-impl Controller {
-    /// Registers a new incarnation, or lets a registered one go on.
-    async fn admit(&self, header: &PeerHeader, hello: SessionHello) -> Result<(BrokerEpoch, MetadataOffset), ToBroker> {
-        let broker = BrokerId(header.node_id);
-        let applied = MetadataOffset(hello.metadata_offset);
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        if header.broker_epoch >= 0 {
-            let epoch = BrokerEpoch(header.broker_epoch);
-            return match image.broker(broker) {
-                Some(registration) if registration.epoch == epoch => Ok((epoch, applied)),
-                _ => Err(refused(
-                    ErrorCode::StaleBrokerEpoch,
-                    "another incarnation of this broker is registered",
-                )),
-            };
-        }
-        let Some(register) = hello.register else {
-            return Err(refused(
-                ErrorCode::InvalidRequest,
-                "neither a registration nor an epoch",
-            ));
-        };
-        let lives = self.sessions.lives(broker, self.config.session_timeout);
-        let request = RegisterBrokerRequest {
-            broker_id: broker.0,
-            previous_incarnation_lives: lives,
-            ..register
-        };
-        match self.submit(Request::RegisterBroker(request)).await {
-            Ok(ControlResponse {
-                response: Some(Response::RegisterBroker(response)),
-                ..
-            }) => Ok((BrokerEpoch(response.broker_epoch), applied)),
-            Ok(response) => Err(ToBroker::Refused(SessionRefused {
-                error_code: response.error_code,
-                message: response.error_message,
-            })),
-            Err(_) => Err(ToBroker::NotActive(self.not_active())),
-        }
-    }
-
-    /// One session, until its stream, this term, or its clock ends.
-    async fn serve(
-        &self,
-        broker: BrokerId,
-        epoch: BrokerEpoch,
-        applied: MetadataOffset,
-        term: u64,
-        tx: mpsc::Sender<ControllerToBroker>,
-        mut rx: mpsc::Receiver<BrokerToController>,
-    ) {
-        let stream = self.sessions.begin(broker, epoch, applied);
-        let accepted = SessionAccepted {
-            broker_epoch: epoch.0,
-            heartbeat_interval_ms: millis(self.config.heartbeat_interval),
-            session_timeout_ms: millis(self.config.session_timeout),
-            cluster_id: self.identity.cluster_id().map(|id| id.0).unwrap_or_default(),
-        };
-        let mut images = self.quorum.images();
-        let mut leadership = self.quorum.leadership();
-        let mut sent = applied;
-        let mut last_heard = Instant::now();
-        let mut going = send(&tx, ToBroker::Accepted(accepted)).await;
-        images.mark_changed();
-        while going {
-            tokio::select! {
-                biased;
-                message = rx.recv() => {
-                    let Some(message) = message else { break };
-                    last_heard = Instant::now();
-                    if let Some(FromBroker::Heartbeat(heartbeat)) = message.message {
-                        if !self.sessions.heard(broker, stream, MetadataOffset(heartbeat.applied_offset)) {
-                            return;
-                        }
-                        going = match self.on_heartbeat(broker, epoch, &heartbeat).await {
-                            Some(reply) => send(&tx, ToBroker::Heartbeat(reply)).await,
-                            None => false,
-                        };
-                    }
-                }
-                changed = images.changed() => {
-                    if changed.is_err() {
-                        break;
-                    }
-                    images.borrow_and_update();
-                    let (chunks, end) = chunks_after(&self.quorum, sent);
-                    sent = end;
-                    for chunk in chunks {
-                        going = going && send(&tx, ToBroker::Metadata(chunk)).await;
-                    }
-                }
-                changed = leadership.changed() => {
-                    leadership.borrow_and_update();
-                    if changed.is_err() || self.active_term() != Some(term) {
-                        let _ = send(&tx, ToBroker::NotActive(self.not_active())).await;
-                        return;
-                    }
-                }
-                () = sleep_until(last_heard + self.config.session_timeout) => {
-                    tracing::info!(%broker, "its session timed out: fenced");
-                    self.fence(broker, epoch, term).await;
-                    return;
-                }
-            }
-        }
-        if self.active_term() == Some(term) && self.sessions.closed(broker, stream) {
-            self.watch_here(broker, epoch, term).await;
-        }
-    }
-
-    /// The stream closed: the early path, or the clock.
-    async fn watch_here(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        if image
-            .broker(broker)
-            .is_none_or(|registration| registration.fenced || registration.epoch != epoch)
-        {
-            self.sessions.remove(broker, epoch);
-            return;
-        }
-        let deadline = Instant::now() + self.config.session_timeout;
-        if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {
-            if self.is_silent(broker, epoch) {
-                tracing::info!(%broker, "its stream closed and its port refuses: fenced");
-                self.sessions.note_fenced_early(broker, epoch);
-                self.fence(broker, epoch, term).await;
-            }
-            return;
-        }
-        sleep_until(deadline).await;
-        if self.is_silent(broker, epoch) {
-            tracing::info!(%broker, "its session timed out: fenced");
-            self.fence(broker, epoch, term).await;
-        }
-    }
-
-    async fn on_heartbeat(
-        &self,
-        broker: BrokerId,
-        epoch: BrokerEpoch,
-        heartbeat: &Heartbeat,
-    ) -> Option<HeartbeatReply> {
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        let registration = image
-            .broker(broker)
-            .filter(|registration| registration.epoch == epoch)?;
-        if !heartbeat.log_ends.is_empty() {
-            let reports = self.log_ends.gather(&image, broker, epoch, &heartbeat.log_ends);
-            if !reports.partitions.is_empty() {
-                let _ = self.submit(Request::ElectLastKnown(reports)).await;
-            }
-        }
-        let mut reply = HeartbeatReply {
-            fenced: registration.fenced,
-            may_stop: false,
-            remaining_leaderships: 0,
-        };
-        if heartbeat.want_shutdown {
-            let request = ControlledShutdownRequest {
-                broker_id: broker.0,
-                broker_epoch: epoch.0,
-            };
-            if let Ok(ControlResponse {
-                response: Some(Response::ControlledShutdown(response)),
-                ..
-            }) = self.submit(Request::ControlledShutdown(request)).await
-            {
-                reply.may_stop = response.ready_to_stop;
-                reply.remaining_leaderships = response.remaining_leaderships;
-            }
-        } else if registration.fenced {
-            let request = UnfenceBrokerRequest {
-                broker_id: broker.0,
-                broker_epoch: epoch.0,
-                metadata_offset: heartbeat.applied_offset,
-            };
-            if let Ok(ControlResponse {
-                response: Some(Response::UnfenceBroker(response)),
-                ..
-            }) = self.submit(Request::UnfenceBroker(request)).await
-            {
-                reply.fenced = !response.unfenced;
-            }
-        }
-        Some(reply)
-    }
-}
-
-fn millis(duration: Duration) -> u32 {
-    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
-}
-
-fn refused(code: ErrorCode, message: &str) -> ToBroker {
-    ToBroker::Refused(SessionRefused {
-        error_code: i32::from(code.code()),
-        message: message.to_owned(),
-    })
-}
-
-async fn send(tx: &mpsc::Sender<ControllerToBroker>, message: ToBroker) -> bool {
-    tx.send(ControllerToBroker { message: Some(message) }).await.is_ok()
 }
