@@ -23,7 +23,7 @@ use crate::http;
 /// Controlled shutdown gives up after this: a leadership that nobody can take must not keep the process.
 const CONTROLLED_SHUTDOWN: Duration = Duration::from_secs(20);
 /// Without any controller for so long, nobody will move them.
-const CONTROLLER_MISSING: Duration = Duration::from_secs(2);
+const CONTROLLER_MISSING: Duration = Duration::from_secs(1);
 /// Threads of the metadata quorum and the controller, apart from the data plane's.
 const CONTROL_THREADS: usize = 2;
 

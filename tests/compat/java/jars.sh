@@ -15,6 +15,7 @@ jars() {
 }
 
 # tool CLASS ARGUMENT..: a command-line tool of Kafka by its main class, a minute at most.
-tool() {
-  timeout 60 java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$COMPAT_HOME/tools-$TOOLS_VERSION/*" "org.apache.kafka.tools.$1" "${@:2}"
+tool() { main_class "org.apache.kafka.tools.$1" "${@:2}"; }
+main_class() {
+  timeout 60 java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$COMPAT_HOME/tools-$TOOLS_VERSION/*" "$@"
 }

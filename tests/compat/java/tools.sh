@@ -36,6 +36,39 @@ describe_group() {
   [ "$(awk -v t="$topic" '$2 == t && $4 == $5 && $6 == 0 { end += $5 } END { print end + 0 }' "$WORK/group")" = 1000 ]
 }
 offsets() { [ "$(tool GetOffsetShell "${at[@]}" --topic "$topic" | awk -F: '{ end += $3 } END { print end }')" = 1000 ]; }
+configs() { # set, shown, taken back; an unknown key is refused
+  local of=("${at[@]}" --entity-type topics --entity-name "$topic")
+  main_class kafka.admin.ConfigCommand "${of[@]}" --alter --add-config 'cleanup.policy=[compact,delete],segment.ms=7200000' || return
+  main_class kafka.admin.ConfigCommand "${of[@]}" --alter --delete-config segment.ms || return
+  main_class kafka.admin.ConfigCommand "${of[@]}" --describe --all >"$WORK/configs" || return
+  grep -E 'cleanup.policy|segment.ms|min.insync' "$WORK/configs"
+  grep -q 'cleanup.policy=compact,delete .*DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete' "$WORK/configs" &&
+    grep -q 'segment.ms=604800000 .*DEFAULT_CONFIG:log.roll.hours=168' "$WORK/configs" &&
+    grep -q 'min.insync.replicas=2 .*STATIC_BROKER_CONFIG:min.insync.replicas=2' "$WORK/configs" || return
+  ! main_class kafka.admin.ConfigCommand "${of[@]}" --alter --add-config nonsense=1 >/dev/null 2>&1
+}
+reset_offsets() {
+  tool consumer.group.ConsumerGroupCommand "${at[@]}" --reset-offsets --group "$topic" --topic "$topic" --to-earliest --execute \
+    >"$WORK/reset" 2>&1 || return
+  cat "$WORK/reset"
+  [ "$(awk -v t="$topic" '$2 == t && $4 == 0' "$WORK/reset" | wc -l)" = 3 ]
+}
+delete_group() {
+  tool consumer.group.ConsumerGroupCommand "${at[@]}" --delete --group "$topic" || return
+  ! tool consumer.group.ConsumerGroupCommand "${at[@]}" --list | grep -qx "$topic"
+}
+delete_records() {
+  printf '{"partitions":[{"topic":"%s","partition":0,"offset":1}],"version":1}' "$topic" >"$WORK/delete-records.json"
+  tool DeleteRecordsCommand "${at[@]}" --offset-json-file "$WORK/delete-records.json" || return
+  tool GetOffsetShell "${at[@]}" --topic "$topic" --time earliest | grep -qx "$topic:0:1"
+}
+performance() { # the load generators, as they come
+  tool ProducerPerformance --bootstrap-server "$BOOTSTRAP" --topic "$topic" --num-records 20000 --record-size 100 --throughput -1 \
+    --command-property acks=all | grep '^20000 records sent' || return
+  tool ConsumerPerformance --bootstrap-server "$BOOTSTRAP" --topic "$topic" --num-records 20000 >"$WORK/performance" || return
+  cat "$WORK/performance"
+  [ "$(tail -n 1 "$WORK/performance" | awk -F', ' '{ print ($5 >= 20000) }')" = 1 ]
+}
 delete() {
   tool TopicCommand "${at[@]}" --delete --topic "$topic" || return
   for _ in 1 2 3 4 5; do list || return 0; done
@@ -51,5 +84,10 @@ check 'kafka-console-consumer' consume
 check 'kafka-console-consumer --group' consume_in_group
 check 'kafka-consumer-groups --describe' describe_group
 check 'kafka-get-offsets' offsets
+check 'kafka-consumer-groups --reset-offsets' reset_offsets
+check 'kafka-consumer-groups --delete' delete_group
+check 'kafka-producer-perf-test, kafka-consumer-perf-test' performance
+check 'kafka-delete-records' delete_records
+check 'kafka-configs' configs
 check 'kafka-topics --delete' delete
 finish_part

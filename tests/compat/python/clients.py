@@ -154,6 +154,20 @@ def offsets():
         assert ADMIN.list_offsets({partition: spec})[partition].result(30).offset == expected
 
 
+@check("every record without a key is named to a compacted topic's producer")
+def keyless():
+    topic = create("compacted", 1, cleanup_policy="compact")
+    outcomes = []
+    producer = Producer({**CLIENT, "linger.ms": 1000})
+    for i in range(10):
+        key = None if i % 5 == 0 else str(i)
+        producer.produce(topic, "value", key, on_delivery=lambda error, message: outcomes.append((message.key(), error)))
+    assert producer.flush(30) == 0
+    bad = {error.code() for key, error in outcomes if key is None}
+    rest = {error.code() for key, error in outcomes if key is not None}
+    assert bad == {KafkaError.INVALID_RECORD} and rest == {KafkaError._INVALID_DIFFERENT_RECORD}, (bad, rest)
+
+
 @check("a group goes on from its commit")
 def commits():
     topic, group = create("commits", 1), f"{RUN}-commits"

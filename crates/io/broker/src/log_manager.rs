@@ -20,6 +20,9 @@ use types::{
     TopicPartition, Uuid,
 };
 
+/// The quorum's own directory lies among the partitions', as in Kafka.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
 /// One `log.dirs` entry in use.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -204,6 +207,9 @@ impl LogManager {
             let clean = directory.clean_shutdown()?.is_some();
             let incarnation = directory.read_incarnation()?;
             let synced_only = !clean && incarnation.as_ref().is_none_or(|last| last.boot_id != *boot);
+            // After a power cut a directory doesn't even know what it has lost: a partition's whole directory may be gone. The
+            // same holds for one that never was registered, or lost its mark.
+            found.unclean |= synced_only;
             epochs.push(incarnation.map(|last| last.broker_epoch));
             let recovery = by_partition(directory.read_checkpoint(Checkpoint::RecoveryPoint)?);
             let high_watermarks = by_partition(directory.read_checkpoint(Checkpoint::HighWatermark)?);
@@ -211,6 +217,9 @@ impl LogManager {
             let partitions = directory.partitions()?;
             let mut recovered = Vec::new();
             for place in partitions {
+                if place.partition.topic.as_str() == METADATA_TOPIC {
+                    continue;
+                }
                 let Some(topic_id) = place.topic_id else {
                     tracing::warn!(path = %place.path.display(), "no topic id, left alone");
                     continue;
@@ -260,6 +269,8 @@ impl LogManager {
             directory.write_checkpoint(Checkpoint::RecoveryPoint, &recovered)?;
             directory.remove_clean_shutdown()?;
         }
+        // Directories that remember different incarnations were swapped, or restored from another time.
+        found.unclean |= epochs.windows(2).any(|pair| pair.first() != pair.last());
         found.previous_epoch = epochs
             .first()
             .copied()

@@ -36,6 +36,8 @@ pub struct ReplicaManager {
     found: Mutex<HashMap<TopicIdPartition, FoundLog>>,
     /// The first image tells which of the found logs are strays.
     sorted_out: Mutex<bool>,
+    /// One writer of checkpoints at a time, from gathering to renaming: else an older state could be the last one written.
+    checkpoints: Mutex<()>,
 }
 
 impl ReplicaManager {
@@ -58,6 +60,7 @@ impl ReplicaManager {
             hosted: RwLock::default(),
             found: Mutex::new(found),
             sorted_out: Mutex::new(false),
+            checkpoints: Mutex::new(()),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -165,9 +168,6 @@ impl ReplicaManager {
                 self.remove(id, name).await;
             }
         }
-        for id in &delta.partitions_changed {
-            self.apply_partition(image, *id).await;
-        }
         let broker_defaults = delta.configs_changed.iter().any(|resource| match resource {
             ConfigResource::DefaultBroker => true,
             ConfigResource::Broker(id) => *id == self.host.local,
@@ -180,6 +180,10 @@ impl ReplicaManager {
                     partition.apply_settings(self.settings(image, partition.topic()));
                 }
             }
+        }
+        // After the settings: an ISR that is small under the new min ISR must not be judged by the old one.
+        for id in &delta.partitions_changed {
+            self.apply_partition(image, *id).await;
         }
         if !delta.brokers_changed.is_empty() {
             // Replicas that were waiting for their broker to be unfenced may join now.
@@ -231,7 +235,13 @@ impl ReplicaManager {
         topic: &TopicName,
     ) -> Option<Arc<Partition>> {
         let settings = self.settings(image, topic);
-        let found = self.found.lock().remove(&id);
+        let found = {
+            let mut found = self.found.lock();
+            // A log of another topic id under this name is of a topic that was deleted: closed here, its directory makes
+            // way below. Left as a stray it would later take the new partition's directory with it (RM-1).
+            found.retain(|other, log| *other == id || log.topic != *topic || other.partition != id.partition);
+            found.remove(&id)
+        };
         let (log, directory, high_watermark) = match found {
             Some(mut found) => {
                 found.log.set_config(settings.log.clone());
@@ -340,6 +350,7 @@ impl ReplicaManager {
     /// # Errors
     /// The disk's.
     pub fn write_checkpoints(&self) -> Result<(), crate::log_manager::LogManagerError> {
+        let _one = self.checkpoints.lock();
         for directory in 0..self.logs.directory_count() {
             let (mut recovery, mut high, mut start) = (Vec::new(), Vec::new(), Vec::new());
             for partition in self.partitions_in(directory) {

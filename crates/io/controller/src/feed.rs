@@ -12,7 +12,13 @@ const SNAPSHOT_CHUNK_RECORDS: usize = 2_000;
 
 /// What comes after `sent`, up to what is applied here.
 pub(crate) fn chunks_after(quorum: &MetadataQuorum, sent: MetadataOffset) -> (Vec<MetadataChunk>, MetadataOffset) {
-    if let Some(batches) = quorum.batches_since(sent) {
+    // From nothing, always the image: a broker that replayed history would act on leaderships and deletions long past.
+    let batches = if sent > MetadataOffset(0) {
+        quorum.batches_since(sent)
+    } else {
+        None
+    };
+    if let Some(batches) = batches {
         let mut end = sent;
         let mut chunks = Vec::with_capacity(batches.len());
         for batch in batches {

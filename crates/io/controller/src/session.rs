@@ -16,7 +16,7 @@ use rpc::proto::{
 };
 use rpc::{DialOutcome, Link, PeerAddress};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use types::{BrokerEpoch, BrokerId, ErrorCode, MetadataOffset};
 
 use crate::feed::chunks_after;
@@ -24,6 +24,8 @@ use crate::service::Controller;
 
 /// A stream that says nothing at first is closed after this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause before a fencing that wasn't written is tried again.
+const FENCE_RETRY: Duration = Duration::from_millis(50);
 /// A dial that stays unanswered so long says nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -46,7 +48,7 @@ impl Controller {
                 return;
             }
             sleep_until(deadline).await;
-            if controller.is_silent(broker, epoch) {
+            if controller.is_silent(broker, epoch) && controller.is_overdue(broker, epoch) {
                 tracing::info!(%broker, "its session timed out: fenced");
                 controller.fence(broker, epoch, term).await;
             }
@@ -60,6 +62,12 @@ impl Controller {
             .broker(broker)
             .is_some_and(|registration| registration.epoch == epoch && !registration.fenced);
         unfenced && self.sessions.of(broker, epoch).is_none_or(|session| !session.open)
+    }
+
+    /// Whether nothing was heard of it for a whole session: an older watcher must not count a short pause of now.
+    fn is_overdue(&self, broker: BrokerId, epoch: BrokerEpoch) -> bool {
+        let session = self.sessions.of(broker, epoch);
+        session.is_none_or(|session| session.last_seen.elapsed() >= self.config.session_timeout)
     }
 
     async fn port_refuses(&self, broker: BrokerId) -> bool {
@@ -76,17 +84,18 @@ impl Controller {
     }
 
     async fn fence(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
-        if self.active_term() != Some(term) {
-            return;
-        }
-        self.sessions.remove(broker, epoch);
-        let request = FenceBrokerRequest {
-            broker_id: broker.0,
-            broker_epoch: epoch.0,
-        };
-        let answer = self.submit(Request::FenceBroker(request)).await;
-        if let Err(failure) = answer {
-            tracing::warn!(%broker, ?failure, "fencing was not written");
+        // Until it is written, or no longer called for: a dead broker must not keep its leaderships.
+        while self.active_term() == Some(term) && self.is_silent(broker, epoch) {
+            self.sessions.remove(broker, epoch);
+            let request = FenceBrokerRequest {
+                broker_id: broker.0,
+                broker_epoch: epoch.0,
+            };
+            match self.submit(Request::FenceBroker(request)).await {
+                Ok(_) => return,
+                Err(failure) => tracing::warn!(%broker, ?failure, "fencing was not written, trying again"),
+            }
+            sleep(FENCE_RETRY).await;
         }
     }
 
@@ -127,6 +136,8 @@ impl Controller {
             let epoch = BrokerEpoch(header.broker_epoch);
             return match image.broker(broker) {
                 Some(registration) if registration.epoch == epoch => Ok((epoch, applied)),
+                // A deposed controller must not send a healthy broker to its end.
+                _ if self.quorum.read_barrier().await.is_err() => Err(ToBroker::NotActive(self.not_active())),
                 _ => Err(refused(
                     ErrorCode::StaleBrokerEpoch,
                     "another incarnation of this broker is registered",
@@ -216,6 +227,10 @@ impl Controller {
                     }
                 }
                 () = sleep_until(last_heard + self.config.session_timeout) => {
+                    if !self.sessions.closed(broker, stream) {
+                        // A newer stream of the same broker took over.
+                        return;
+                    }
                     tracing::info!(%broker, "its session timed out: fenced");
                     self.fence(broker, epoch, term).await;
                     return;
@@ -247,7 +262,7 @@ impl Controller {
             return;
         }
         sleep_until(deadline).await;
-        if self.is_silent(broker, epoch) {
+        if self.is_silent(broker, epoch) && self.is_overdue(broker, epoch) {
             tracing::info!(%broker, "its session timed out: fenced");
             self.fence(broker, epoch, term).await;
         }
@@ -316,6 +331,10 @@ fn refused(code: ErrorCode, message: &str) -> ToBroker {
     })
 }
 
+/// A broker that takes nothing for so long is stalled; its session's clock goes on.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
 async fn send(tx: &mpsc::Sender<ControllerToBroker>, message: ToBroker) -> bool {
-    tx.send(ControllerToBroker { message: Some(message) }).await.is_ok()
+    let sent = timeout(SEND_TIMEOUT, tx.send(ControllerToBroker { message: Some(message) })).await;
+    matches!(sent, Ok(Ok(())))
 }

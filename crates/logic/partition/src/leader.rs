@@ -263,7 +263,7 @@ impl LeaderState {
             return Ok((answer, LeaderEffects::default()));
         };
         remote.follow = Some(request.follow_id);
-        remote.end = Some(request.acknowledgeable_end);
+        remote.end = Some(request.acknowledgeable_end.min(request.offset));
         remote.note_progress(log_end, now);
         let mut effects = self.advance();
         effects.isr_proposal = self.propose_join(request.replica, eligible);

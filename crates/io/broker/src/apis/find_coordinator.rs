@@ -92,7 +92,8 @@ async fn image_for(broker: &BrokerContext, kind: i8) -> Result<Arc<MetadataImage
         GROUP => {}
         TRANSACTION => {
             return Err(Refused::new(
-                ErrorCode::InvalidRequest,
+                // Of the codes that end the attempt, the one that every client knows: librdkafka retries any other.
+                ErrorCode::TransactionalIdAuthorizationFailed,
                 "transactions are not supported yet: unset transactional.id",
             ));
         }

@@ -67,6 +67,10 @@ impl LoneBroker {
             client: connection("PLAINTEXT"),
             _directory: directory,
         };
+        // As if the controller had accepted its session: nothing is acted on before (PUB-1).
+        let host = &lone.context().host;
+        host.broker_epoch
+            .store(i64::from(host.local.0), std::sync::atomic::Ordering::Release);
         lone.context().publisher.publish_snapshot(image(topics)).await;
         lone
     }

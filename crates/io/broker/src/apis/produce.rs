@@ -33,6 +33,8 @@ use crate::topic_settings::PartitionSettings;
 const TOPIC_IDS_SINCE: i16 = 13;
 /// From this version on the answer says what is wrong with which record (KIP-467).
 const RECORD_ERRORS_SINCE: i16 = 8;
+/// An answer names at most so many records at fault: a small batch may unpack to many.
+const RECORDS_NAMED_MAX: usize = 1000;
 /// From this version on the answer names the leader (KIP-951).
 const CURRENT_LEADER_SINCE: i16 = 10;
 
@@ -139,8 +141,8 @@ struct Place {
 struct Failure {
     error: ErrorCode,
     message: String,
-    /// The record at fault.
-    record: Option<usize>,
+    /// The records at fault, by their places in the batch, each with what is wrong with it.
+    records: Vec<(usize, String)>,
 }
 
 impl Failure {
@@ -148,21 +150,24 @@ impl Failure {
         Self {
             error,
             message: message.to_owned(),
-            record: None,
+            records: Vec::new(),
         }
     }
 }
 
 impl From<BatchError> for Failure {
     fn from(error: BatchError) -> Self {
-        let record = match &error {
-            BatchError::MissingKey { index } | BatchError::InvalidRecord { index, .. } => Some(*index),
-            _ => None,
+        let message = error.to_string();
+        let records = match &error {
+            BatchError::MissingKey { index } | BatchError::InvalidRecord { index, .. } => {
+                vec![(*index, message.clone())]
+            }
+            _ => Vec::new(),
         };
         Self {
             error: error.code(),
-            message: error.to_string(),
-            record,
+            message,
+            records,
         }
     }
 }
@@ -174,7 +179,7 @@ impl From<AppendError> for Failure {
             other => Self {
                 error: other.code(),
                 message: other.to_string(),
-                record: None,
+                records: Vec::new(),
             },
         }
     }
@@ -320,9 +325,25 @@ fn check_batch(settings: &PartitionSettings, records: Option<&Bytes>, now: Times
             compacted: true,
             max_decompressed_bytes: MAX_DECOMPRESSED_BYTES,
         };
-        batch.check_records(&rules, &record_rules)?;
+        match batch.check_records(&rules, &record_rules) {
+            Err(error @ BatchError::MissingKey { .. }) => {
+                return Err(Failure {
+                    records: keyless_records(&batch)?,
+                    ..error.into()
+                });
+            }
+            checked => checked?,
+        }
     }
     Ok(batch)
+}
+
+/// The records without a key: producers send the others of the batch again. At most [`RECORDS_NAMED_MAX`] of them.
+fn keyless_records(batch: &Batch) -> Result<Vec<(usize, String)>, BatchError> {
+    let records = batch.records_within(MAX_DECOMPRESSED_BYTES)?.enumerate();
+    let keyless = records.filter(|(_, record)| record.as_ref().is_ok_and(|record| record.key.is_none()));
+    let named = keyless.map(|(index, _)| (index, BatchError::MissingKey { index }.to_string()));
+    Ok(named.take(RECORDS_NAMED_MAX).collect())
 }
 
 impl Part {
@@ -357,13 +378,14 @@ impl Part {
             .with_base_offset(-1)
             .with_log_append_time_ms(-1);
         if version >= RECORD_ERRORS_SINCE {
-            if let Some(record) = failure.record {
-                let at_fault = BatchIndexAndErrorMessage::default()
-                    .with_batch_index(i32::try_from(record).unwrap_or(i32::MAX))
-                    .with_batch_index_error_message(Some(text(&failure.message)));
-                answer = answer.with_record_errors(vec![at_fault]);
-            }
-            answer = answer.with_error_message(Some(text(&failure.message)));
+            let at_fault = failure.records.iter().map(|(record, message)| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(i32::try_from(*record).unwrap_or(i32::MAX))
+                    .with_batch_index_error_message(Some(text(message)))
+            });
+            answer = answer
+                .with_record_errors(at_fault.collect())
+                .with_error_message(Some(text(&failure.message)));
         }
         if let Some((leader, epoch)) = leader {
             let current = LeaderIdAndEpoch::default()

@@ -2,6 +2,7 @@
 //! followers, coordinators, configurations. The offset counts as applied when all of it is done.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use metadata::control::is_waiting_for_reports;
 use metadata::proto::{MetadataRecord, ReplicaLogEnd};
@@ -45,6 +46,8 @@ pub struct MetadataPublisher {
     replicas: Arc<ReplicaManager>,
     listeners: Vec<Arc<dyn ImageListener>>,
     applied: watch::Sender<MetadataOffset>,
+    /// The image has held this incarnation's registration (PUB-1).
+    live: AtomicBool,
 }
 
 impl MetadataPublisher {
@@ -57,6 +60,7 @@ impl MetadataPublisher {
             replicas,
             listeners,
             applied: watch::Sender::new(MetadataOffset(0)),
+            live: AtomicBool::new(false),
         }
     }
 
@@ -113,6 +117,13 @@ impl MetadataPublisher {
         self.apply(Arc::new(newer), &delta).await;
     }
 
+    async fn act_on(&self, image: &Arc<MetadataImage>, delta: &ImageDelta) {
+        self.replicas.apply(image, delta).await;
+        for listener in &self.listeners {
+            listener.on_image(image, delta);
+        }
+    }
+
     /// How far the logs here go of partitions that nobody clean is left of: once every member of the last known ISR has
     /// told, the controller lets the farthest lead. Nearly always empty.
     #[must_use]
@@ -136,9 +147,15 @@ impl MetadataPublisher {
 
     async fn apply(&self, image: Arc<MetadataImage>, delta: &ImageDelta) {
         self.host.image.store(Arc::clone(&image));
-        self.replicas.apply(&image, delta).await;
-        for listener in &self.listeners {
-            listener.on_image(&image, delta);
+        if self.live.load(Ordering::Acquire) {
+            self.act_on(&image, delta).await;
+        } else if image
+            .broker(self.host.local)
+            .is_some_and(|broker| broker.epoch == self.host.broker_epoch())
+        {
+            self.live.store(true, Ordering::Release);
+            self.act_on(&image, &ImageDelta::between(&MetadataImage::new(), &image))
+                .await;
         }
         let metrics = &self.host.metrics;
         metrics.metadata_offset.set(image.offset().0);

@@ -213,7 +213,12 @@ impl BrokerSession {
             let beat = tokio::select! {
                 biased;
                 _ = beats.tick() => true,
-                changed = self.shutdown.changed() => changed.is_ok(),
+                changed = self.shutdown.changed() => {
+                    if changed.is_err() {
+                        return Ended::Retry;
+                    }
+                    true
+                }
                 // Told at once: an answer to a client may wait for it.
                 changed = applied.changed() => changed.is_ok(),
                 _ = self.applier.misfits.changed() => return Ended::Retry,

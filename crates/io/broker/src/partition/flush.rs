@@ -74,9 +74,10 @@ impl Partition {
 }
 
 impl State {
-    /// `flush.messages` reached.
+    /// `flush.messages` reached; with `flush.ms` at once: everything that comes while a sync runs shares the next one.
     pub(super) fn wants_flush(&self) -> bool {
         let unsynced = self.log.log_end_offset().0 - self.log.synced_end().0;
-        self.settings.log.flush_messages.is_some_and(|limit| unsynced >= limit)
+        let config = &self.settings.log;
+        config.flush_messages.is_some_and(|limit| unsynced >= limit) || config.flush_ms.is_some()
     }
 }

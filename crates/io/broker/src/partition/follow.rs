@@ -27,6 +27,14 @@ pub(super) struct FollowSlot {
     in_flight: VecDeque<(Offset, usize)>,
 }
 
+impl FollowSlot {
+    /// A follow id is unique within a follower's incarnation only: a half-open stream of an older incarnation may have
+    /// one of the same number.
+    fn is_of(&self, stream: &FollowerStream, follow_id: FollowId) -> bool {
+        self.follow_id == follow_id && std::ptr::eq(&*self.stream, stream)
+    }
+}
+
 impl Drop for FollowSlot {
     /// However a follow ends, its bytes are no longer in flight.
     fn drop(&mut self) {
@@ -50,6 +58,17 @@ pub(crate) enum FollowReply {
     NotLeader,
     /// The rules refuse.
     Refused(FollowRefusal),
+}
+
+/// What a follow's stream has to say next.
+#[derive(Debug)]
+pub(crate) enum NextPush {
+    /// This.
+    Push(Push),
+    /// Nothing, or the follow is over.
+    Nothing,
+    /// The follow can't go on: the follower must ask anew.
+    Lost,
 }
 
 impl Partition {
@@ -104,17 +123,16 @@ impl Partition {
         reply
     }
 
-    /// What the follow is to be told next: batches, or a moved mark. `None` when there is nothing, or the follow is over.
-    pub(crate) fn next_push(&self, replica: BrokerId, follow_id: FollowId, max_bytes: usize) -> Option<Push> {
+    /// What the follow is to be told next: batches, or a moved mark.
+    pub(crate) fn next_push(&self, stream: &FollowerStream, follow_id: FollowId, max_bytes: usize) -> NextPush {
         let mut state = self.lock();
         let state = &mut *state;
         let high_watermark = state.high_watermark();
         let log_start = state.log.log_start_offset();
         let log_end = state.log.log_end_offset();
-        let slot = state
-            .slots
-            .iter_mut()
-            .find(|slot| slot.follow_id == follow_id && slot.replica == replica)?;
+        let Some(slot) = state.slots.iter_mut().find(|slot| slot.is_of(stream, follow_id)) else {
+            return NextPush::Nothing;
+        };
         let mut push = Push {
             follow_id: follow_id.0,
             base_offset: slot.next_offset.0,
@@ -137,71 +155,65 @@ impl Partition {
                     push.records = read.into_bytes();
                     push.near = bytes_from(&state.log, slot.next_offset) <= TAIL_BYTES;
                 }
-                Ok(_) => return None,
+                Ok(_) => return NextPush::Nothing,
                 Err(error) => {
-                    // Below the log start by now, or unreadable: the follower asks anew and is told.
+                    // Below the log start by now, or unreadable: the follower is told to ask anew.
                     tracing::warn!(partition = %self.directory_name(), %error, "a follower's read failed");
-                    state
-                        .slots
-                        .retain(|slot| slot.follow_id != follow_id || slot.replica != replica);
+                    self.report_fault(&error);
+                    let replica = slot.replica;
+                    state.slots.retain(|slot| !slot.is_of(stream, follow_id));
                     if let Role::Leader(leader) = &mut state.role {
                         leader.on_unfollow(replica, follow_id);
                     }
-                    return None;
+                    return NextPush::Lost;
                 }
             }
         } else if slot.sent_high_watermark == high_watermark && slot.sent_log_start == log_start {
-            return None;
+            return NextPush::Nothing;
         }
-        tracing::trace!(partition = %self.id, replica = %slot.replica, follow = push.follow_id, base = push.base_offset,
-            next = %slot.next_offset, bytes = push.records.len(), %high_watermark, "pushes");
         slot.sent_high_watermark = high_watermark;
         slot.sent_log_start = log_start;
-        Some(push)
+        NextPush::Push(push)
     }
 
-    /// A follower acknowledges.
-    pub(crate) fn on_ack(&self, replica: BrokerId, follow_id: FollowId, end: Offset, log_end: Offset) {
+    /// A follower acknowledges over the stream that it follows on.
+    pub(crate) fn on_ack(&self, stream: &FollowerStream, follow_id: FollowId, end: Offset, log_end: Offset) {
         let now = self.host.clock.now();
         let wakes = {
             let mut state = self.lock();
             let state = &mut *state;
             let Role::Leader(leader) = &mut state.role else { return };
-            let effects = leader.on_follower_ack(
-                FollowerAck {
-                    replica,
-                    follow_id,
-                    end,
-                },
-                &|id| self.host.eligible(id),
-                now,
-            );
-            if let Some(slot) = state
-                .slots
-                .iter_mut()
-                .find(|slot| slot.follow_id == follow_id && slot.replica == replica)
-            {
-                let mut freed = 0;
-                while slot.in_flight.front().is_some_and(|(sent, _)| *sent <= log_end) {
-                    freed += slot.in_flight.pop_front().map_or(0, |(_, bytes)| bytes);
-                }
-                slot.stream.freed(freed);
+            let Some(slot) = state.slots.iter_mut().find(|slot| slot.is_of(stream, follow_id)) else {
+                return;
+            };
+            let mut freed = 0;
+            while slot.in_flight.front().is_some_and(|(sent, _)| *sent <= log_end) {
+                freed += slot.in_flight.pop_front().map_or(0, |(_, bytes)| bytes);
             }
+            slot.stream.freed(freed);
+            let ack = FollowerAck {
+                replica: slot.replica,
+                follow_id,
+                end,
+            };
+            let effects = leader.on_follower_ack(ack, &|id| self.host.eligible(id), now);
             state.settle(effects)
         };
         self.run(wakes);
     }
 
     /// A follow's stream is over, or the follower left.
-    pub(crate) fn on_unfollow(&self, replica: BrokerId, follow_id: FollowId) {
+    pub(crate) fn on_unfollow(&self, stream: &FollowerStream, follow_id: FollowId) {
         let mut state = self.lock();
         let state = &mut *state;
+        let Some(slot) = state.slots.iter().find(|slot| slot.is_of(stream, follow_id)) else {
+            return;
+        };
+        let replica = slot.replica;
+        state.slots.retain(|slot| !slot.is_of(stream, follow_id));
         if let Role::Leader(leader) = &mut state.role {
             leader.on_unfollow(replica, follow_id);
         }
-        state
-            .slots
-            .retain(|slot| slot.follow_id != follow_id || slot.replica != replica);
     }
 }
 

@@ -27,7 +27,7 @@ use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, Top
 
 pub use append::{AppendError, Appended};
 pub use deletion::DeleteRecordsError;
-pub(crate) use follow::FollowReply;
+pub(crate) use follow::{FollowReply, NextPush};
 pub use host::PartitionHost;
 pub use push::{PushError, PushOutcome};
 pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};

@@ -14,6 +14,9 @@ pub(crate) type Wait = oneshot::Receiver<WaitResult>;
 /// What wakes it.
 pub(crate) type Waiter = oneshot::Sender<WaitResult>;
 
+/// So many waiters are looked through now and then for those that gave up.
+const SWEEP_AT: usize = 1_024;
+
 /// The waiters of one leadership.
 #[derive(Debug, Default)]
 pub(crate) struct OffsetWaiters {
@@ -24,6 +27,10 @@ pub(crate) struct OffsetWaiters {
 impl OffsetWaiters {
     /// Waits until the high watermark is at least `end`.
     pub(crate) fn wait_for(&mut self, end: Offset) -> Wait {
+        if self.by_offset.len() >= SWEEP_AT && self.next.is_multiple_of(SWEEP_AT as u64) {
+            // Requests that timed out meanwhile would pile up while nothing is committed.
+            self.by_offset.retain(|_, waiter| !waiter.is_closed());
+        }
         let (tx, rx) = oneshot::channel();
         self.by_offset.insert((end, self.next), tx);
         self.next += 1;

@@ -20,12 +20,14 @@ use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
 use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
 
-use crate::partition::{FollowReply, Partition};
+use crate::partition::{FollowReply, NextPush, Partition};
 use crate::replica_manager::ReplicaManager;
 
 /// Bytes pushed and not yet acknowledged on a stream (REPL-1): enough to keep a fast disk busy, little enough to bound
 /// what a stalled follower pins.
 const IN_FLIGHT_BYTES: usize = 8 << 20;
+/// Answers that wait for a follower to read them: far more than it has partitions.
+const REPLIES_MAX: usize = 100_000;
 /// Bytes of one message of pushes.
 const MESSAGE_BYTES: usize = 1 << 20;
 
@@ -77,8 +79,6 @@ impl Follows {
 /// What reader, writer and partitions share of one stream.
 #[derive(Debug)]
 pub(crate) struct FollowerStream {
-    /// Who follows: a follow id is unique within a follower only.
-    replica: BrokerId,
     ready: Mutex<ReadyQueue>,
     replies: Mutex<VecDeque<ToFollower>>,
     follows: Mutex<Follows>,
@@ -87,9 +87,8 @@ pub(crate) struct FollowerStream {
 }
 
 impl FollowerStream {
-    fn new(replica: BrokerId) -> Self {
+    fn new() -> Self {
         Self {
-            replica,
             ready: Mutex::default(),
             replies: Mutex::default(),
             follows: Mutex::default(),
@@ -130,8 +129,18 @@ impl FollowerStream {
             let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
                 continue;
             };
-            let Some(push) = partition.next_push(self.replica, follow, MESSAGE_BYTES - bytes) else {
-                continue;
+            let push = match partition.next_push(self, follow, MESSAGE_BYTES - bytes) {
+                NextPush::Push(push) => push,
+                NextPush::Nothing => continue,
+                NextPush::Lost => {
+                    self.follows.lock().remove(follow);
+                    self.reply(refused(
+                        follow.0,
+                        ErrorCode::OffsetOutOfRange,
+                        "the next record can't be read",
+                    ));
+                    continue;
+                }
             };
             let length = push.records.len();
             if length > 0 {
@@ -183,21 +192,25 @@ impl ReplicationService for ReplicationServer {
             broker_epoch: BrokerEpoch(header.broker_epoch),
             tail_lane: hello.lane() == Lane::Tail,
         };
-        let stream = Arc::new(FollowerStream::new(peer.replica));
+        let stream = Arc::new(FollowerStream::new());
         let accepted = ReplicationAccepted {
             broker_epoch: self.replicas.host().broker_epoch().0,
         };
         stream.reply(ToFollower::Accepted(accepted));
         let read = async {
             while let Some(message) = rx.recv().await {
+                if stream.replies.lock().len() > REPLIES_MAX {
+                    tracing::warn!(replica = %peer.replica, "a follower asks and doesn't listen: its stream is closed");
+                    break;
+                }
                 match message.message {
                     Some(FromFollower::Follow(follow)) => self.on_follow(&stream, &peer, &follow),
-                    Some(FromFollower::Acks(acks)) => on_acks(&stream, &peer, &acks),
+                    Some(FromFollower::Acks(acks)) => on_acks(&stream, &acks),
                     Some(FromFollower::Unfollow(unfollow)) => {
                         let follow_id = FollowId(unfollow.follow_id);
                         let followed = stream.follows.lock().remove(follow_id);
                         if let Some(partition) = followed {
-                            partition.on_unfollow(peer.replica, follow_id);
+                            partition.on_unfollow(&stream, follow_id);
                         }
                     }
                     Some(FromFollower::Hello(_)) | None => break,
@@ -238,7 +251,7 @@ impl ReplicationService for ReplicationServer {
         }
         let follows = std::mem::take(&mut stream.follows.lock().by_id);
         for (follow_id, partition) in follows {
-            partition.on_unfollow(peer.replica, follow_id);
+            partition.on_unfollow(&stream, follow_id);
         }
     }
 }
@@ -312,12 +325,12 @@ impl ReplicationServer {
     }
 }
 
-fn on_acks(stream: &FollowerStream, peer: &Peer, acks: &AckBatch) {
+fn on_acks(stream: &FollowerStream, acks: &AckBatch) {
     for ack in &acks.acks {
         let follow_id = FollowId(ack.follow_id);
         let partition = stream.follows.lock().by_id.get(&follow_id).cloned();
         if let Some(partition) = partition {
-            partition.on_ack(peer.replica, follow_id, Offset(ack.end), Offset(ack.log_end));
+            partition.on_ack(stream, follow_id, Offset(ack.end), Offset(ack.log_end));
         }
     }
 }

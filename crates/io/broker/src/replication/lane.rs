@@ -116,6 +116,8 @@ impl LaneTask {
     /// Outside a stream, commands only change what is wanted.
     fn take(&mut self, command: LaneCommand) {
         match command {
+            // A partition handed over from the other lane may come after its next leadership's follow.
+            LaneCommand::Follow(partition, leader_epoch) if self.is_outdated(partition.id(), leader_epoch) => {}
             LaneCommand::Follow(partition, leader_epoch) => {
                 let id = partition.id();
                 self.followed.insert(
@@ -228,6 +230,7 @@ impl LaneTask {
 
     async fn obey(&mut self, command: LaneCommand, tx: &ToLeaderTx) -> bool {
         match command {
+            LaneCommand::Follow(partition, leader_epoch) if self.is_outdated(partition.id(), leader_epoch) => true,
             LaneCommand::Follow(partition, leader_epoch) => {
                 let id = partition.id();
                 self.forget(id);
@@ -235,30 +238,28 @@ impl LaneTask {
                 self.follow(id, tx).await
             }
             LaneCommand::Unfollow(id) => {
-                let follow_id = self.followed.get(&id).and_then(|followed| followed.follow_id);
-                self.forget(id);
+                let before = self.forget(id);
                 self.followed.remove(&id);
-                match follow_id {
-                    Some(follow_id) => send(tx, ToLeader::Unfollow(Unfollow { follow_id: follow_id.0 })).await,
-                    None => true,
-                }
+                unfollow(tx, before).await
             }
         }
     }
 
-    fn forget(&mut self, id: TopicIdPartition) {
-        if let Some(follow_id) = self
-            .followed
-            .get_mut(&id)
-            .and_then(|followed| followed.follow_id.take())
-        {
-            self.by_follow.remove(&follow_id);
-        }
+    fn is_outdated(&self, id: TopicIdPartition, leader_epoch: LeaderEpoch) -> bool {
+        self.followed
+            .get(&id)
+            .is_some_and(|followed| followed.leader_epoch > leader_epoch)
+    }
+
+    fn forget(&mut self, id: TopicIdPartition) -> Option<FollowId> {
+        let follow_id = self.followed.get_mut(&id)?.follow_id.take()?;
+        self.by_follow.remove(&follow_id);
+        Some(follow_id)
     }
 
     /// Asks to follow under a new follow id; false when the stream is broken.
     async fn follow(&mut self, id: TopicIdPartition, tx: &ToLeaderTx) -> bool {
-        self.forget(id);
+        let before = self.forget(id);
         let Some(followed) = self.followed.get_mut(&id) else {
             return true;
         };
@@ -269,7 +270,7 @@ impl LaneTask {
         else {
             // Another leadership, or none: the image has told, or will tell, somebody else.
             self.followed.remove(&id);
-            return true;
+            return unfollow(tx, before).await;
         };
         followed.follow_id = Some(follow_id);
         self.by_follow.insert(follow_id, id);
@@ -319,10 +320,7 @@ impl LaneTask {
                 self.on_refused(&refused);
                 true
             }
-            Some(FromLeader::Behind(behind)) => {
-                self.move_to(Lane::CatchUp, FollowId(behind.follow_id));
-                true
-            }
+            Some(FromLeader::Behind(behind)) => self.move_to(Lane::CatchUp, FollowId(behind.follow_id), tx).await,
             Some(FromLeader::Appends(_) | FromLeader::Accepted(_)) | None => true,
         }
     }
@@ -361,7 +359,7 @@ impl LaneTask {
                 if !push.records.is_empty() {
                     self.acks.mark(follow_id);
                     if push.near && self.lane == Lane::CatchUp {
-                        self.move_to(Lane::Tail, follow_id);
+                        return self.move_to(Lane::Tail, follow_id, tx).await;
                     }
                 }
                 true
@@ -398,15 +396,17 @@ impl LaneTask {
         self.retries.insert((Instant::now() + REFUSED_PAUSE, id));
     }
 
-    fn move_to(&mut self, lane: Lane, follow_id: FollowId) {
+    async fn move_to(&mut self, lane: Lane, follow_id: FollowId, tx: &ToLeaderTx) -> bool {
         let Some(id) = self.by_follow.get(&follow_id).copied() else {
-            return;
+            return true;
         };
-        self.forget(id);
+        let before = self.forget(id);
+        let alive = unfollow(tx, before).await;
         if let Some(followed) = self.followed.remove(&id) {
             self.shared
                 .hand_over(self.leader, lane, followed.partition, followed.leader_epoch);
         }
+        alive
     }
 
     async fn send_acks(&self, tx: &ToLeaderTx) -> bool {
@@ -429,4 +429,12 @@ impl LaneTask {
 
 async fn send(tx: &ToLeaderTx, message: ToLeader) -> bool {
     tx.send(FollowerToLeader { message: Some(message) }).await.is_ok()
+}
+
+/// Tells the leader that a follow is over; true when the stream still stands.
+async fn unfollow(tx: &ToLeaderTx, follow_id: Option<FollowId>) -> bool {
+    match follow_id {
+        Some(follow_id) => send(tx, ToLeader::Unfollow(Unfollow { follow_id: follow_id.0 })).await,
+        None => true,
+    }
 }

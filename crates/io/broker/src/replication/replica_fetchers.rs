@@ -90,12 +90,14 @@ impl ReplicaFetchers {
         identity: PeerIdentity,
         inter_broker_listener: String,
     ) -> Self {
+        let first_follow_id = u64::try_from(host.clock.now().0).unwrap_or(0) << 20;
         let shared = Arc::new(FetcherShared {
             host,
             network,
             identity,
             inter_broker_listener,
-            follow_ids: AtomicU64::new(1),
+            // Other numbers than the incarnation before: a stream of its may still be open.
+            follow_ids: AtomicU64::new(first_follow_id),
             runtime: tokio::runtime::Handle::current(),
             lanes: Mutex::new(HashMap::new()),
             this: OnceLock::new(),

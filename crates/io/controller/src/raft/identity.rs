@@ -31,14 +31,7 @@ pub(super) struct Identity {
 impl Identity {
     /// Reads the stored identity, or makes and stores one for a blank directory.
     pub(super) fn open(config: &QuorumConfig, files: &Arc<dyn FileSystem>) -> Result<Self, QuorumError> {
-        files.create_dir_all(&config.directory)?;
-        if let Some(parent) = config
-            .directory
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            files.sync_dir(parent)?;
-        }
+        storage::create_dir_durably(files.as_ref(), &config.directory)?;
         let lock = files.lock(&config.directory.join("lock"))?;
         let (file, stored) = SlotFile::open(files.as_ref(), &config.directory.join("identity"), true)?;
         let (directory_id, cluster_id, blank) = match stored {

@@ -74,32 +74,36 @@ fn the_topics_limits_hold() {
 }
 
 #[test]
-fn a_compacted_topic_names_the_record_without_a_key() {
+fn a_compacted_topic_names_every_record_without_a_key() {
     let compacted = PartitionSettings {
         compacted: true,
         ..settings()
     };
-    let failure = check_batch(&compacted, Some(&batch(&[Some("a"), None])), NOW).unwrap_err();
-    assert_eq!((failure.error, failure.record), (ErrorCode::InvalidRecord, Some(1)));
+    let failure = check_batch(&compacted, Some(&batch(&[None, Some("a"), None])), NOW).unwrap_err();
+    let named: Vec<usize> = failure.records.iter().map(|(record, _)| *record).collect();
+    assert_eq!((failure.error, named), (ErrorCode::InvalidRecord, vec![0, 2]));
+    let many = batch(&[None; RECORDS_NAMED_MAX + 1]);
+    let failure = check_batch(&compacted, Some(&many), NOW).unwrap_err();
+    assert_eq!(failure.records.len(), RECORDS_NAMED_MAX);
 }
 
 #[test]
 fn every_version_can_say_what_went_wrong() {
     for version in 3..=13 {
-        let failed = |record| Part {
+        let failed = |records| Part {
             index: PartitionIndex(1),
             id: None,
             outcome: Err(Failure {
                 error: ErrorCode::NotLeaderOrFollower,
                 message: "no".to_owned(),
-                record,
+                records,
             }),
             appended: None,
         };
         let leader = (version >= CURRENT_LEADER_SINCE).then_some((BrokerId(2), LeaderEpoch(3)));
         let topic = TopicProduceResponse::default().with_partition_responses(vec![
-            failed(Some(4)).answer(version, leader),
-            failed(None).answer(version, None),
+            failed(vec![(4, "it".to_owned()), (5, "too".to_owned())]).answer(version, leader),
+            failed(Vec::new()).answer(version, None),
         ]);
         wire::encode_response(0, version, 1, &ProduceResponse::default().with_responses(vec![topic])).unwrap();
     }

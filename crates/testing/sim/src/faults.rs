@@ -1,0 +1,115 @@
+//! What goes wrong, and when: drawn from the seed.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+use crate::fabric::{NodeId, Weather};
+
+/// One thing that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// SIGKILL of these processes at once; each starts again after so many milliseconds.
+    Kill(Vec<(NodeId, u64)>),
+    /// The power of these hosts fails at once: what wasn't synced may be lost.
+    PowerCut(Vec<(NodeId, u64)>),
+    /// A controlled shutdown, and a start after so many milliseconds.
+    Stop(NodeId, u64),
+    /// SIGSTOP for so long.
+    Freeze(NodeId, u64),
+    /// A node hears and reaches nobody, clients included, for so long.
+    Isolate(NodeId, u64),
+    /// Messages from one node to another don't arrive for so long.
+    CutOneWay(NodeId, NodeId, u64),
+    /// Two nodes don't reach each other for so long.
+    CutPair(NodeId, NodeId, u64),
+    /// Everything to and from a node takes so many milliseconds longer, for so long.
+    Slow(NodeId, u64, u64),
+    /// Losses and delays everywhere for so long.
+    BadWeather(u64),
+    /// Some of a node's connections break.
+    Reset(NodeId),
+}
+
+/// What may go wrong in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultPlan {
+    /// Mean pause between faults.
+    pub every_ms: u64,
+    /// Whether processes are killed, stopped and frozen.
+    pub processes: bool,
+    /// Whether links are cut, slow and lossy.
+    pub network: bool,
+    /// Whether the power fails.
+    pub power: bool,
+}
+
+impl FaultPlan {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self {
+        every_ms: 0,
+        processes: false,
+        network: false,
+        power: false,
+    };
+    /// Everything does.
+    pub const ALL: Self = Self {
+        every_ms: 900,
+        processes: true,
+        network: true,
+        power: true,
+    };
+
+    pub(crate) fn pause_ms(&self, dice: &mut StdRng) -> u64 {
+        dice.random_range(20..=self.every_ms.max(20) * 2)
+    }
+
+    /// The next fault; `None` when the plan has nothing of the kind that was drawn.
+    pub(crate) fn draw(&self, nodes: NodeId, dice: &mut StdRng) -> Option<Fault> {
+        let node = dice.random_range(1..=nodes);
+        let other = 1 + (node + dice.random_range(0..nodes - 1)) % nodes;
+        let down = if dice.random_bool(0.5) {
+            dice.random_range(20..400)
+        } else {
+            dice.random_range(400..4_000)
+        };
+        let long = dice.random_range(100..4_500);
+        let fault = match dice.random_range(0..24) {
+            0..=5 => Fault::Kill(vec![(node, down)]),
+            6 => Fault::Kill(vec![(node, down), (other, dice.random_range(20..3_000))]),
+            7 => Fault::Kill((1..=nodes).map(|node| (node, dice.random_range(20..2_000))).collect()),
+            8..=9 => Fault::PowerCut(vec![(node, down)]),
+            10 => Fault::PowerCut((1..=nodes).map(|node| (node, dice.random_range(20..2_000))).collect()),
+            11..=12 => Fault::Stop(node, down),
+            13..=14 => Fault::Freeze(node, long),
+            15..=16 => Fault::Isolate(node, long),
+            17 => Fault::CutOneWay(node, other, long),
+            18..=19 => Fault::CutPair(node, other, long),
+            20 => Fault::Slow(node, dice.random_range(5..150), long),
+            21..=22 => Fault::BadWeather(long),
+            _ => Fault::Reset(node),
+        };
+        let allowed = match fault {
+            Fault::Kill(_) | Fault::Stop(..) | Fault::Freeze(..) => self.processes,
+            Fault::PowerCut(_) => self.power,
+            _ => self.network,
+        };
+        allowed.then_some(fault)
+    }
+
+    /// Bad weather, as bad as the dice say.
+    pub(crate) fn weather(dice: &mut StdRng) -> Weather {
+        Weather {
+            delay_max_ms: dice.random_range(4..60),
+            spike_one_in: if dice.random_bool(0.6) {
+                dice.random_range(10..200)
+            } else {
+                0
+            },
+            loss_one_in: if dice.random_bool(0.6) {
+                dice.random_range(5..60)
+            } else {
+                0
+            },
+        }
+    }
+}

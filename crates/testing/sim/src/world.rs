@@ -1,0 +1,560 @@
+//! The world: nodes, clients, wires and time, stepped on one thread from one seed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
+use storage::FileSystem;
+use storage::testing::MemoryFileSystem;
+use types::TopicIdPartition;
+
+use crate::fabric::{Fabric, NodeId, Process, SLICE_MS, Weather};
+use crate::faults::{Fault, FaultPlan};
+use crate::history::History;
+use crate::invariants::{Invariants, Violation};
+use crate::network::SimNetwork;
+use crate::node::{Boot, Node};
+use crate::panics;
+use crate::scope::Scope;
+use crate::trace::Trace;
+use crate::view::{NodeView, event_partitions, newest_image};
+use crate::workload::Clients;
+
+/// The invariants are looked at so often, and before and after every fault.
+const LOOK_EVERY_MS: u64 = 10;
+/// A controlled shutdown takes at most this before the process is killed.
+const STOP_MS: u64 = 5_000;
+
+/// What a run is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// Nodes with both roles.
+    pub nodes: i32,
+    /// Partitions of the topic that is written to.
+    pub partitions: i32,
+    /// How long things go wrong.
+    pub chaos_ms: u64,
+    /// What goes wrong.
+    pub faults: FaultPlan,
+    /// Whether the topic has `flush.messages=1`: then every power may fail at once.
+    pub synced: bool,
+    /// Whether other topics come and go.
+    pub churn: bool,
+}
+
+/// A host: its disk outlives its processes.
+#[derive(Debug)]
+struct Host {
+    disk: MemoryFileSystem,
+    boot_id: u64,
+    lives: u64,
+    running: Option<Node>,
+    /// When it starts again.
+    start_at: Option<u64>,
+    /// Its process is stopped until then.
+    frozen_until: Option<u64>,
+    /// A controlled shutdown began then; the node starts again so much later.
+    stopping: Option<(u64, u64)>,
+    /// Lost unsynced bytes and isn't in sync everywhere again.
+    dirty: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) now_ms: u64,
+    pub(crate) trace: Trace,
+    pub(crate) history: History,
+    pub(crate) fabric: Arc<Fabric>,
+    pub(crate) clients: Clients,
+    client_scope: Scope,
+    dice: StdRng,
+    hosts: BTreeMap<NodeId, Host>,
+    pub(crate) invariants: Invariants,
+    next_look: u64,
+    heal_at: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn new(scenario: Scenario, kept_lines: usize) -> Result<Self, Violation> {
+        let mut dice = StdRng::seed_from_u64(scenario.seed);
+        controller::raft::seed_randomness(Some(dice.next_u64()));
+        let trace = Trace::keeping(kept_lines);
+        let fabric = Fabric::new(dice.next_u64(), trace.clone());
+        let client_scope = Scope::start(dice.next_u64(), 0, 0).map_err(|error| fault(error.to_string()))?;
+        let process = Process {
+            handle: client_scope.handle(),
+            clock: client_scope.clock().clone(),
+            controller: None,
+            broker: None,
+            context: None,
+        };
+        fabric.register(0, process);
+        let network = SimNetwork::new(
+            0,
+            client_scope.clock().clone(),
+            client_scope.handle(),
+            Arc::clone(&fabric),
+        );
+        let history = History::default();
+        let clients = Clients {
+            network,
+            nodes: scenario.nodes,
+            history: history.clone(),
+            stop: Arc::new(AtomicBool::new(false)),
+            writing: Arc::new(AtomicUsize::new(0)),
+        };
+        let hosts = (1..=scenario.nodes)
+            .map(|node| {
+                let host = Host {
+                    disk: mounted_disk(),
+                    boot_id: 0,
+                    lives: 0,
+                    running: None,
+                    start_at: Some(0),
+                    frozen_until: None,
+                    stopping: None,
+                    dirty: false,
+                };
+                (node, host)
+            })
+            .collect();
+        Ok(Self {
+            scenario,
+            now_ms: 0,
+            trace,
+            history,
+            fabric,
+            clients,
+            client_scope,
+            dice,
+            hosts,
+            invariants: Invariants::default(),
+            next_look: 0,
+            heal_at: None,
+        })
+    }
+
+    /// A seed for somebody's dice.
+    pub(crate) fn seed(&mut self) -> u64 {
+        self.dice.next_u64()
+    }
+
+    /// Runs a client's task.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.client_scope.handle().spawn(task);
+    }
+
+    /// Runs the world for so long.
+    pub(crate) fn run_for(&mut self, ms: u64) -> Result<(), Violation> {
+        let until = self.now_ms + ms;
+        while self.now_ms < until {
+            self.slice()?;
+        }
+        Ok(())
+    }
+
+    /// Runs the world until `done`, at most so long.
+    pub(crate) fn run_until(
+        &mut self,
+        at_most_ms: u64,
+        mut done: impl FnMut(&Self) -> bool,
+    ) -> Result<bool, Violation> {
+        let until = self.now_ms + at_most_ms;
+        while self.now_ms < until {
+            if done(self) {
+                return Ok(true);
+            }
+            self.run_for(LOOK_EVERY_MS)?;
+        }
+        Ok(done(self))
+    }
+
+    fn slice(&mut self) -> Result<(), Violation> {
+        self.fabric.set_slice(self.now_ms);
+        self.start_and_stop()?;
+        let until = self.now_ms + SLICE_MS;
+        self.client_scope.run_until(until);
+        for host in self.hosts.values_mut() {
+            let Some(node) = &host.running else { continue };
+            match host.frozen_until {
+                Some(at) if at > self.now_ms => continue,
+                Some(_) => {
+                    host.frozen_until = None;
+                    node.scope.jump_to(self.now_ms);
+                }
+                None => {}
+            }
+            node.scope.run_until(until);
+        }
+        self.now_ms = until;
+        if let Some(panic) = panics::taken() {
+            return Err(fault(format!("a task panicked: {panic}")));
+        }
+        if self.now_ms >= self.next_look {
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// Checks every invariant.
+    pub(crate) fn look(&mut self) -> Result<(), Violation> {
+        self.next_look = self.now_ms + LOOK_EVERY_MS;
+        let views = self.views();
+        let running: BTreeMap<NodeId, &Node> = self
+            .hosts
+            .iter()
+            .filter_map(|(node, host)| Some((*node, host.running.as_ref()?)))
+            .collect();
+        let checked = self.invariants.check(&views, &running, &self.history);
+        for replica in views.iter().flat_map(|view| view.replicas.values()) {
+            let (high, end) = (
+                replica.high_watermark.0.unsigned_abs(),
+                replica.log_end.0.unsigned_abs(),
+            );
+            self.trace.mix(&[high, end, u64::from(replica.is_leader)]);
+        }
+        self.note_cleaned(&views);
+        checked
+    }
+
+    /// What every running node looks like.
+    pub(crate) fn views(&self) -> Vec<NodeView> {
+        let running = self
+            .hosts
+            .iter()
+            .filter_map(|(node, host)| Some((*node, host.lives, host.running.as_ref()?)));
+        running
+            .map(|(node, life, running)| running.scope.inside(|| NodeView::of(node, life, running)))
+            .collect()
+    }
+
+    fn note_cleaned(&mut self, views: &[NodeView]) {
+        if !self.hosts.values().any(|host| host.dirty) {
+            return;
+        }
+        let Some(image) = newest_image(views) else { return };
+        let partitions = event_partitions(&image);
+        for (node, host) in self.hosts.iter_mut().filter(|(_, host)| host.dirty) {
+            let in_sync = |id: &TopicIdPartition| {
+                image
+                    .partition(*id)
+                    .is_some_and(|partition| partition.isr.contains(&types::BrokerId(*node)))
+            };
+            // An image of before its new registration still counts the last incarnation.
+            let epoch = views
+                .iter()
+                .find(|view| view.node == *node)
+                .and_then(|view| view.broker_epoch);
+            let registered = image.broker(types::BrokerId(*node)).map(|broker| broker.epoch);
+            if epoch.is_some() && epoch == registered && partitions.iter().all(in_sync) {
+                host.dirty = false;
+                self.invariants.on_cleaned(*node);
+            }
+        }
+    }
+
+    fn start_and_stop(&mut self) -> Result<(), Violation> {
+        if self.heal_at.is_some_and(|at| at <= self.now_ms) {
+            self.heal();
+        }
+        let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for node in nodes {
+            let Some(host) = self.hosts.get(&node) else { continue };
+            if let Some(running) = &host.running {
+                let failure = running.parts.lock().failure.clone();
+                if let Some(failure) = failure {
+                    let Some((_, again)) = host.stopping.filter(|_| failure == STOPPED) else {
+                        return Err(fault(format!("node {node} ended by itself: {failure}")));
+                    };
+                    self.trace
+                        .event(self.now_ms, format_args!("node {node} stopped in good order"));
+                    self.look()?;
+                    self.end(node, End::Kill, again);
+                } else if let Some((since, again)) = host.stopping
+                    && self.now_ms > since + STOP_MS
+                {
+                    self.trace
+                        .event(self.now_ms, format_args!("node {node} takes too long to stop"));
+                    self.look()?;
+                    self.end(node, End::Kill, again);
+                }
+            } else if host.start_at.is_some_and(|at| at <= self.now_ms) {
+                self.start(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, node: NodeId) -> Result<(), Violation> {
+        let (seed, skew) = (self.dice.next_u64(), self.dice.random_range(-200..200));
+        let Some(host) = self.hosts.get_mut(&node) else {
+            return Ok(());
+        };
+        host.lives += 1;
+        host.start_at = None;
+        self.trace
+            .event(self.now_ms, format_args!("node {node} starts, life {}", host.lives));
+        let boot = Boot {
+            node,
+            nodes: self.scenario.nodes,
+            seed,
+            boot_id: host.boot_id,
+        };
+        let started = Node::start(boot, host.disk.clone(), &self.fabric, self.now_ms, skew).map_err(fault)?;
+        host.running = Some(started);
+        Ok(())
+    }
+
+    /// The process ends; its host starts it again after `again_ms`.
+    fn end(&mut self, node: NodeId, how: End, again_ms: u64) {
+        let cut_seed = self.dice.next_u64();
+        let Some(host) = self.hosts.get_mut(&node) else { return };
+        host.start_at = Some(self.now_ms + again_ms);
+        host.frozen_until = None;
+        host.stopping = None;
+        match how {
+            End::Kill => host.disk.kill(),
+            End::PowerCut => {
+                host.disk.power_cut(cut_seed);
+                host.boot_id += 1;
+                host.dirty = true;
+            }
+        }
+        let process = self.fabric.unregister(node, how == End::PowerCut);
+        if let Some(Node { scope, parts }) = host.running.take() {
+            drop(scope);
+            drop(parts);
+        }
+        drop(process);
+        if how == End::PowerCut {
+            self.invariants.on_power_cut(node);
+        }
+    }
+
+    /// Kills a node now.
+    #[cfg(test)]
+    pub(crate) fn kill(&mut self, node: NodeId, again_ms: u64) -> Result<(), Violation> {
+        self.inflict(Fault::Kill(vec![(node, again_ms)]))
+    }
+
+    /// Makes a fault happen, unless it would take more than the promises allow.
+    pub(crate) fn inflict(&mut self, fault: Fault) -> Result<(), Violation> {
+        if let Fault::PowerCut(cuts) = &fault
+            && !self.may_cut_power(cuts.iter().map(|(node, _)| *node).collect())
+        {
+            return Ok(());
+        }
+        self.look()?;
+        self.trace.event(self.now_ms, format_args!("{fault:?}"));
+        let heal_in = |world: &mut Self, ms: u64| {
+            let at = world.now_ms + ms;
+            world.heal_at = Some(world.heal_at.map_or(at, |earlier| earlier.max(at)));
+        };
+        match fault {
+            Fault::Kill(kills) => kills
+                .into_iter()
+                .for_each(|(node, again)| self.end(node, End::Kill, again)),
+            Fault::PowerCut(cuts) => cuts
+                .into_iter()
+                .for_each(|(node, again)| self.end(node, End::PowerCut, again)),
+            Fault::Stop(node, again) => self.stop(node, again),
+            Fault::Freeze(node, ms) => {
+                let until = self.now_ms + ms;
+                if let Some(host) = self.hosts.get_mut(&node).filter(|host| host.running.is_some()) {
+                    host.frozen_until = Some(until);
+                }
+            }
+            Fault::Isolate(node, ms) => {
+                for other in 0..=self.scenario.nodes {
+                    if other != node {
+                        self.fabric.cut(node, other);
+                        self.fabric.cut(other, node);
+                    }
+                }
+                heal_in(self, ms);
+            }
+            Fault::CutOneWay(from, to, ms) => {
+                self.fabric.cut(from, to);
+                heal_in(self, ms);
+            }
+            Fault::CutPair(one, other, ms) => {
+                self.fabric.cut(one, other);
+                self.fabric.cut(other, one);
+                heal_in(self, ms);
+            }
+            Fault::Slow(node, extra, ms) => {
+                self.fabric.set_slow(node, extra);
+                heal_in(self, ms);
+            }
+            Fault::BadWeather(ms) => {
+                let weather = FaultPlan::weather(&mut self.dice);
+                self.fabric.set_weather(weather);
+                heal_in(self, ms);
+            }
+            Fault::Reset(node) => self.fabric.break_some(|from, to| from == node || to == node, 2),
+        }
+        Ok(())
+    }
+
+    /// Without synced acknowledgements a second host may lose its power only when the first has everything again.
+    fn may_cut_power(&self, cuts: Vec<NodeId>) -> bool {
+        if self.scenario.synced {
+            return true;
+        }
+        cuts.len() == 1
+            && self.hosts.iter().all(|(node, host)| !host.dirty || cuts.contains(node))
+            && self.all_in_sync()
+    }
+
+    /// Every partition has its full ISR.
+    pub(crate) fn all_in_sync(&self) -> bool {
+        let Some(image) = newest_image(&self.views()) else {
+            return false;
+        };
+        let partitions = event_partitions(&image);
+        !partitions.is_empty()
+            && partitions.iter().all(|id| {
+                image
+                    .partition(*id)
+                    .is_some_and(|partition| partition.leader.is_some() && partition.isr.len() == 3)
+            })
+    }
+
+    fn stop(&mut self, node: NodeId, again_ms: u64) {
+        let now = self.now_ms;
+        let Some(host) = self.hosts.get_mut(&node) else { return };
+        let Some(running) = host
+            .running
+            .as_ref()
+            .filter(|_| host.stopping.is_none() && host.frozen_until.is_none())
+        else {
+            return;
+        };
+        host.stopping = Some((now, again_ms));
+        let parts = Arc::clone(&running.parts);
+        running.scope.handle().spawn(async move {
+            let (broker, quorum) = {
+                let parts = parts.lock();
+                (parts.broker(), parts.quorum.clone())
+            };
+            if let Some(broker) = broker {
+                broker.begin_shutdown();
+                let mut session = broker.session();
+                let moved = session.wait_for(|state| state.may_stop || state.rejected.is_some());
+                let _ = tokio::time::timeout(Duration::from_secs(2), moved).await;
+                if let Err(error) = broker.close().await {
+                    parts.lock().failure.get_or_insert(format!("close: {error}"));
+                }
+            }
+            if let Some(quorum) = quorum {
+                quorum.resign().await;
+                quorum.shutdown().await;
+            }
+            parts.lock().failure.get_or_insert(STOPPED.to_owned());
+        });
+    }
+
+    /// The network is whole and calm again.
+    pub(crate) fn heal(&mut self) {
+        self.trace.event(self.now_ms, format_args!("the network heals"));
+        self.heal_at = None;
+        self.fabric.heal();
+        self.fabric.set_weather(Weather::CALM);
+    }
+
+    /// Nothing more goes wrong; everything that is down starts.
+    pub(crate) fn end_chaos(&mut self) {
+        self.heal();
+        let now = self.now_ms;
+        for host in self.hosts.values_mut() {
+            host.start_at = host.start_at.map(|at| at.min(now));
+            host.frozen_until = host.frozen_until.map(|at| at.min(now));
+        }
+    }
+
+    /// One fault from the plan.
+    pub(crate) fn draw_fault(&mut self) -> Result<u64, Violation> {
+        let plan = self.scenario.faults;
+        if let Some(fault) = plan.draw(self.scenario.nodes, &mut self.dice) {
+            self.inflict(fault)?;
+        }
+        Ok(plan.pause_ms(&mut self.dice))
+    }
+
+    /// Who leads a partition of the topic, by the newest metadata.
+    #[cfg(test)]
+    pub(crate) fn leader_of(&self, partition: i32) -> Option<NodeId> {
+        let image = newest_image(&self.views())?;
+        let topic = image.topic(crate::workload::TOPIC)?;
+        topic
+            .partition(types::PartitionIndex(partition))?
+            .leader
+            .map(|leader| leader.0)
+    }
+
+    /// Every replica holds the whole log and knows it as committed.
+    pub(crate) fn is_settled(&self) -> bool {
+        let views = self.views();
+        let nodes = usize::try_from(self.scenario.nodes).unwrap_or(0);
+        views.len() == nodes
+            && self.all_in_sync()
+            && newest_image(&views).is_some_and(|image| {
+                image.brokers().all(|broker| !broker.fenced)
+                    && event_partitions(&image).iter().all(|id| {
+                        let end = self.invariants.committed().end(*id);
+                        let whole = |view: &&NodeView| {
+                            view.replicas
+                                .get(id)
+                                .is_some_and(|replica| replica.log_end == end && replica.high_watermark == end)
+                        };
+                        views.iter().filter(whole).count() == 3
+                    })
+            })
+    }
+
+    /// Writers that haven't ended.
+    pub(crate) fn writing(&self) -> usize {
+        self.clients.writing.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Hosts last: the clients' tasks hold processes' handles.
+        for node in self.hosts.keys().copied().collect::<Vec<_>>() {
+            self.end(node, End::Kill, 0);
+        }
+        controller::raft::seed_randomness(None);
+    }
+}
+
+/// What a controlled shutdown leaves as its reason.
+const STOPPED: &str = "stopped";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Kill,
+    PowerCut,
+}
+
+/// A disk whose mount point is there, as an operator's is.
+fn mounted_disk() -> MemoryFileSystem {
+    let disk = MemoryFileSystem::new();
+    let mounted = disk
+        .create_dir_all(Path::new("/data"))
+        .and_then(|()| disk.sync_dir(Path::new("/")));
+    debug_assert!(mounted.is_ok(), "a disk in memory takes a directory");
+    disk
+}
+
+fn fault(why: String) -> Violation {
+    Violation::new("FAULT", why)
+}
