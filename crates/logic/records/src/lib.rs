@@ -2,7 +2,7 @@
 //!
 //! A batch stays the bytes that its producer sent, from the socket to the disk to the consumer. What the broker must
 //! know stands in the first 61 bytes ([`BatchHeader`]); what it must write (base offset, leader epoch) lies outside the
-//! CRC ([`stamp`]). Payloads are decoded only where a rule needs them: control records, compaction, deep checks, tools.
+//! CRC ([`stamp()`]). Payloads are decoded only where a rule needs them: control records, compaction, deep checks, tools.
 //!
 //! Invariants: REC-1: no input panics, overflows, or allocates more than its own bytes or a named bound justify (EDGE).
 //! REC-2: a batch is never changed inside its CRC without the CRC being computed anew. REC-3: slices share the input's

@@ -1,7 +1,7 @@
 //! The deterministic cluster: world, network, disk, clock, faults, workload, oracle, invariants.
 //!
 //! The real openraft and Raft store, the real controllers and brokers, over a disk in memory and wires that delay, lose and
-//! break, on one thread, from one seed. [`run`] takes a [`Scenario`] from an empty cluster through its faults to a
+//! break, on one thread, from one seed. [`run()`] takes a [`Scenario`] from an empty cluster through its faults to a
 //! verdict; `tests` run many seeds.
 //!
 //! Where entropy comes from, and what closes each source: time (a paused timer a process, `clock` and `scope`), scheduling
