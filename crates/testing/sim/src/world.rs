@@ -1,4 +1,6 @@
 //! The world: nodes, clients, wires and time, stepped on one thread from one seed.
+//!
+//! Longer than 500 lines because a slice of time, the faults and the hosts change the same fields together.
 
 use std::collections::BTreeMap;
 use std::path::Path;
