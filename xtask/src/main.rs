@@ -62,7 +62,8 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn workspace_root() -> anyhow::Result<PathBuf> {
-    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Asked at run time: clones that share a target directory share this program, too.
+    let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?);
     Ok(manifest.parent().context("xtask has no parent folder")?.to_path_buf())
 }
 

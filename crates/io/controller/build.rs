@@ -4,7 +4,9 @@ use std::error::Error;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../proto");
+    // Asked at run time: clones that share a target directory share this program, too.
+    let protos = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo names the crate's folder")?)
+        .join("../../../proto");
     println!("cargo:rerun-if-changed={}", protos.join("raft.proto").display());
     let descriptors = protox::compile(["raft.proto"], [&protos])?;
     prost_build::Config::new().bytes(["."]).compile_fds(descriptors)?;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../proto");
+    // Asked at run time: clones that share a target directory share this program, too.
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo names the crate's folder")?)
+        .join("../../../proto");
     for file in [
         "peer.proto",
         "replication.proto",
