@@ -19,7 +19,7 @@ pub struct BrokerServer {
 
 impl BrokerServer {
     /// Starts on bound listeners, each with its name; `internal` gets the gRPC connections of the one called
-    /// `inter_broker`.
+    /// `inter_broker`. Clients are served once the broker is unfenced (LISTEN-1), nodes at once.
     #[must_use]
     pub fn start(
         context: Arc<BrokerContext>,
@@ -27,8 +27,15 @@ impl BrokerServer {
         inter_broker: &str,
         internal: &GrpcServer,
     ) -> Self {
-        let server = KafkaServer::new(&context);
         let (shutdown, stopping) = watch::channel(false);
+        let (serve, serving) = watch::channel(false);
+        let server = KafkaServer::new(&context, serving);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = context.publisher.unfenced() => drop(serve.send_replace(true)),
+                () = serve.closed() => {}
+            }
+        });
         let listeners = listeners
             .into_iter()
             .map(|(name, socket)| {

@@ -82,6 +82,19 @@ impl MetadataPublisher {
         self.applied.subscribe()
     }
 
+    /// Waits until the image here, with everything that follows from it, shows this incarnation unfenced.
+    pub async fn unfenced(&self) {
+        let mut applied = self.applied.subscribe();
+        let is_unfenced = |_: &MetadataOffset| {
+            let (image, host) = (self.host.image.load(), &self.host);
+            image
+                .broker(host.local)
+                .is_some_and(|broker| !broker.fenced && broker.epoch == host.broker_epoch())
+        };
+        // The sender is this publisher's own: it can't be gone.
+        let _ = applied.wait_for(is_unfenced).await;
+    }
+
     /// Applies a batch. One that is applied already changes nothing.
     ///
     /// # Errors

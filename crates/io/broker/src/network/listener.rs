@@ -1,6 +1,10 @@
 //! Accepts connections and tells Kafka's from gRPC's, which share the inter-broker port (design, "Listeners").
 //!
 //! An HTTP/2 preface can't be a Kafka frame's size, so the first bytes decide; they are peeked at, not consumed.
+//!
+//! LISTEN-1: no client's request is read before the broker was unfenced for the first time, as in Kafka: the metadata of a
+//! broker that just started names no brokers, and librdkafka, told so, forgets all that it knew and never comes back.
+//! Clients may connect, and wait; other nodes are served at once.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,21 +50,15 @@ pub(crate) struct KafkaServer {
     settings: ConnectionSettings,
     connections: Arc<ConnectionLimits>,
     metrics: Arc<BrokerMetrics>,
+    /// Turns true when clients may be served (LISTEN-1).
+    serving: watch::Receiver<bool>,
     next_id: AtomicU64,
 }
 
 impl KafkaServer {
-    /// A server for this broker; [`KafkaServer::serve`] starts it on a listener.
-    pub(crate) fn new(broker: &Arc<BrokerContext>) -> Arc<Self> {
-        let dispatcher = Arc::new(BrokerDispatcher(Arc::clone(broker)));
-        Self::with_dispatcher(dispatcher, &broker.config.network, Arc::clone(&broker.host.metrics))
-    }
-
-    pub(crate) fn with_dispatcher(
-        dispatcher: Arc<dyn Dispatcher>,
-        network: &NetworkConfig,
-        metrics: Arc<BrokerMetrics>,
-    ) -> Arc<Self> {
+    /// A server for this broker; [`KafkaServer::serve`] starts it on a listener. Clients wait until `serving` is true.
+    pub(crate) fn new(broker: &Arc<BrokerContext>, serving: watch::Receiver<bool>) -> Arc<Self> {
+        let network: &NetworkConfig = &broker.config.network;
         let request_max_bytes = network.socket_request_max_bytes as usize;
         let settings = ConnectionSettings {
             request_max_bytes,
@@ -69,10 +67,11 @@ impl KafkaServer {
         };
         let connections = ConnectionLimits::new(network.max_connections, network.max_connections_per_ip);
         Arc::new(Self {
-            dispatcher,
+            dispatcher: Arc::new(BrokerDispatcher(Arc::clone(broker))),
             settings,
             connections,
-            metrics,
+            metrics: Arc::clone(&broker.host.metrics),
+            serving,
             next_id: AtomicU64::new(0),
         })
     }
@@ -133,6 +132,9 @@ impl KafkaServer {
                 None => return,
             }
         }
+        if !self.may_serve(shutdown.clone()).await {
+            return;
+        }
         let client = ClientConnection {
             listener: name.to_string(),
             address,
@@ -148,6 +150,15 @@ impl KafkaServer {
         )
         .run(source, sink, shutdown)
         .await;
+    }
+
+    /// Waits until clients are served (LISTEN-1); false when that takes longer than a connection may be idle, or never comes.
+    async fn may_serve(&self, mut shutdown: watch::Receiver<bool>) -> bool {
+        let mut serving = self.serving.clone();
+        tokio::select! {
+            served = timeout(self.settings.max_idle, serving.wait_for(|serving| *serving)) => matches!(served, Ok(Ok(_))),
+            () = stopped(&mut shutdown) => false,
+        }
     }
 
     /// Whether the peer begins with HTTP/2's preface; `None` when it says nothing. A first byte `P` alone decides: as a
@@ -205,13 +216,19 @@ mod tests {
             socket,
             grpc: None,
         };
-        let server = KafkaServer::new(lone.context());
+        let (unfence, unfenced) = watch::channel(false);
+        let server = KafkaServer::new(lone.context(), unfenced);
         let serving = tokio::spawn(Arc::clone(&server).serve(listener, stopping));
 
         let mut client = TcpStream::connect(address).await.unwrap();
         // ApiVersions version 99, correlation id 7.
         client.write_all(&[0, 0, 0, 8, 0, 18, 0, 99, 0, 0, 0, 7]).await.unwrap();
         let mut answer = [0; 20];
+        // LISTEN-1: nobody is answered while the broker is fenced.
+        let early = timeout(Duration::from_millis(20), client.read(&mut answer)).await;
+        assert!(early.is_err());
+        assert_eq!(server.metrics.connections.get(), 0);
+        unfence.send(true).unwrap();
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer[..10], [0, 0, 0, 16, 0, 0, 0, 7, 0, 35]);
         assert_eq!(server.metrics.connections.get(), 1);
