@@ -62,6 +62,14 @@ healthy() { # healthy NODE..: within a minute
 build() {
   mkdir -p dist && cp "$KLAMM_BIN" dist/klamm && bash deploy/docker/import-base-images.sh && "${compose[@]}" build
 }
+# The published ports of node 3 lie where the kernel picks those of outgoing connections: whoever had one at that moment would
+# make the start fail. Kept free from here on, and waited for.
+sysctl -qw net.ipv4.ip_local_reserved_ports=39092,39644 2>/dev/null
+for _ in $(seq 120); do
+  ss -Htan 'sport = :39092 or sport = :39644' 2>/dev/null | grep -q . || break
+  sleep 0.5
+done
+
 up() { "${compose[@]}" up -d && healthy n1 n2 n3; }
 kc() { timeout 90 kcat -b "$BOOTSTRAP" -m 30 -X topic.metadata.refresh.interval.ms=1000 "$@"; }
 

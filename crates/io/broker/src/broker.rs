@@ -26,6 +26,7 @@ use crate::maintenance::{self, BackgroundQueues};
 use crate::metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, SessionState};
 use crate::metrics::BrokerMetrics;
 use crate::partition::PartitionHost;
+use crate::peers::Peers;
 use crate::replica_manager::ReplicaManager;
 use crate::replication::isr_reporter::report_isr_changes;
 use crate::replication::{ReplicaFetchers, ReplicationServer};
@@ -129,6 +130,7 @@ impl Broker {
             broker_epoch: AtomicI64::new(BrokerEpoch::NONE.0),
             clock: Arc::clone(clock),
             image: ArcSwap::from_pointee(MetadataImage::new()),
+            peers: Peers::default(),
             lag_time_max_ms: i64::try_from(config.replication.replica_lag_time_max.as_millis()).unwrap_or(i64::MAX),
             proposals,
             flushes,

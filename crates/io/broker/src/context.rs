@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use config::ServerConfig;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use types::Uuid;
 use wire::RequestHeader;
 
@@ -65,4 +66,6 @@ pub struct ClientConnection {
     pub address: IpAddr,
     /// Names the connection within this process.
     pub id: u64,
+    /// When it was accepted.
+    pub opened: Instant,
 }

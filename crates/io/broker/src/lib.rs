@@ -14,6 +14,7 @@ mod metadata;
 mod metrics;
 mod network;
 mod partition;
+mod peers;
 mod replica_manager;
 mod replication;
 mod server;
@@ -34,6 +35,7 @@ pub use partition::{
     AppendError, Appended, DeleteRecordsError, EpochEndAnswer, ListOffsetsTarget, Partition, PartitionHost,
     PartitionStatus, PushError, PushOutcome, ReadError, ReadRequest, ReadResult, ReadWaiter, RoleChange,
 };
+pub use peers::Peers;
 pub use replica_manager::ReplicaManager;
 pub use replication::{ReplicaFetchers, ReplicationServer};
 pub use server::BrokerServer;

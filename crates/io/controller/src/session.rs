@@ -26,33 +26,44 @@ use crate::service::Controller;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause before a fencing that wasn't written is tried again.
 const FENCE_RETRY: Duration = Duration::from_millis(50);
+/// Pause between two dials of a broker whose stream is closed.
+const REDIAL: Duration = Duration::from_millis(50);
 /// A dial that stays unanswered so long says nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl Controller {
-    /// Watches a broker that has no stream: fenced at once when its port refuses, else when its clock runs out.
+    /// Watches a broker that has no stream.
     pub(crate) fn spawn_watch(self: &Arc<Self>, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
         let controller = Arc::clone(self);
-        tokio::spawn(async move {
-            let since = controller
-                .sessions
-                .of(broker, epoch)
-                .map_or_else(Instant::now, |session| session.last_seen);
-            let deadline = since + controller.config.session_timeout;
-            if controller.sessions.early_path_open(broker, epoch) && controller.port_refuses(broker).await {
-                if controller.is_silent(broker, epoch) {
+        tokio::spawn(async move { controller.watch(broker, epoch, term).await });
+    }
+
+    /// Watches a broker whose stream is closed, until it has another: fenced as soon as its port refuses, else when its clock
+    /// runs out. A process that is killed closes its connections before its listener, so one dial that finds somebody
+    /// there proves nothing yet.
+    async fn watch(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
+        let session = self.sessions.of(broker, epoch);
+        let since = session.map_or_else(Instant::now, |session| session.last_seen);
+        let deadline = since + self.config.session_timeout;
+        while self.active_term() == Some(term) && self.is_silent(broker, epoch) {
+            if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {
+                if self.is_silent(broker, epoch) {
                     tracing::info!(%broker, "its stream is closed and its port refuses: fenced");
-                    controller.sessions.note_fenced_early(broker, epoch);
-                    controller.fence(broker, epoch, term).await;
+                    self.sessions.note_fenced_early(broker, epoch);
+                    self.fence(broker, epoch, term).await;
                 }
                 return;
             }
-            sleep_until(deadline).await;
-            if controller.is_silent(broker, epoch) && controller.is_overdue(broker, epoch) {
-                tracing::info!(%broker, "its session timed out: fenced");
-                controller.fence(broker, epoch, term).await;
+            let now = Instant::now();
+            if now >= deadline {
+                if self.is_silent(broker, epoch) && self.is_overdue(broker, epoch) {
+                    tracing::info!(%broker, "its session timed out: fenced");
+                    self.fence(broker, epoch, term).await;
+                }
+                return;
             }
-        });
+            sleep_until(deadline.min(now + REDIAL)).await;
+        }
     }
 
     /// Whether that incarnation is still the registered one, unfenced, and without an open stream.
@@ -238,33 +249,15 @@ impl Controller {
             }
         }
         if self.active_term() == Some(term) && self.sessions.closed(broker, stream) {
-            self.watch_here(broker, epoch, term).await;
-        }
-    }
-
-    /// The stream closed: the early path, or the clock.
-    async fn watch_here(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
-        let image = Arc::clone(&self.quorum.images().borrow().image);
-        if image
-            .broker(broker)
-            .is_none_or(|registration| registration.fenced || registration.epoch != epoch)
-        {
-            self.sessions.remove(broker, epoch);
-            return;
-        }
-        let deadline = Instant::now() + self.config.session_timeout;
-        if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {
-            if self.is_silent(broker, epoch) {
-                tracing::info!(%broker, "its stream closed and its port refuses: fenced");
-                self.sessions.note_fenced_early(broker, epoch);
-                self.fence(broker, epoch, term).await;
+            let image = Arc::clone(&self.quorum.images().borrow().image);
+            if image
+                .broker(broker)
+                .is_none_or(|registration| registration.fenced || registration.epoch != epoch)
+            {
+                self.sessions.remove(broker, epoch);
+            } else {
+                self.watch(broker, epoch, term).await;
             }
-            return;
-        }
-        sleep_until(deadline).await;
-        if self.is_silent(broker, epoch) && self.is_overdue(broker, epoch) {
-            tracing::info!(%broker, "its session timed out: fenced");
-            self.fence(broker, epoch, term).await;
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let image = image_for(&broker, kind).await;
     let find = |key: &str| {
         let image = image.as_ref().map_err(Clone::clone)?;
-        coordinator_of(image, key, &request.client.listener)
+        coordinator_of(&broker, image, key, &request.client.listener)
     };
     let mut response = FindCoordinatorResponse::default();
     if version >= FIRST_VERSION_WITH_KEYS {
@@ -128,10 +128,17 @@ async fn image_for(broker: &BrokerContext, kind: i8) -> Result<Arc<MetadataImage
     made.await.ok().flatten().ok_or_else(not_yet)
 }
 
-fn coordinator_of(image: &MetadataImage, group: &str, listener: &str) -> Result<Found, Refused> {
+fn coordinator_of(
+    broker: &BrokerContext,
+    image: &MetadataImage,
+    group: &str,
+    listener: &str,
+) -> Result<Found, Refused> {
     let leader = image.topic(OFFSETS_TOPIC).and_then(|topic| {
         let partition = topic.partition(group_partition(group, topic.partition_count()))?;
-        image.broker(partition.leader?).filter(|leader| !leader.fenced)
+        image
+            .broker(partition.leader?)
+            .filter(|leader| !leader.fenced && !broker.host.peers.is_lost(leader.id))
     });
     let found = leader.and_then(|leader| {
         let address = leader.listener(listener)?;

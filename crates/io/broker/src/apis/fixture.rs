@@ -135,6 +135,7 @@ fn connection(listener: &str) -> Arc<ClientConnection> {
         listener: listener.to_owned(),
         address,
         id: 0,
+        opened: tokio::time::Instant::now(),
     })
 }
 

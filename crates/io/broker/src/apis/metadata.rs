@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::metadata::{MetadataImage, PartitionRegistration, TopicImage};
 use types::{BrokerId, ErrorCode, PartitionIndex, TopicName};
@@ -14,9 +15,12 @@ use wire::messages::{MetadataRequest, MetadataResponse};
 use super::auto_create::{create_topics, is_internal};
 use super::exchange::{Handled, decode, respond, text, topic_id, topic_name, wire_topic};
 use crate::context::{ApiRequest, BrokerContext};
+use crate::peers::Peers;
 
 /// Topics that one request may create: more are a mistake, and would keep the controller busy.
 const CREATED_TOPICS_MAX: usize = 1_000;
+/// Clients that have just connected learn the cluster, and are answered at once.
+const SETTLED: Duration = Duration::from_secs(1);
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -29,9 +33,15 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     } else {
         HashMap::new()
     };
+    // A client that has been connected for a while and asks again has lost a broker, mostly, a millisecond ago: librdkafka asks
+    // once, and when it is told the old leader, not again before a second has passed.
+    if request.client.opened.elapsed() > SETTLED {
+        broker.host.peers.notice().await;
+    }
     let image = broker.host.image.load();
     let view = View {
         image: &image,
+        peers: &broker.host.peers,
         listener: &request.client.listener,
         version,
     };
@@ -81,14 +91,16 @@ async fn create_missing(broker: &BrokerContext, wanted: &[MetadataRequestTopic])
 /// The image as one connection sees it.
 struct View<'a> {
     image: &'a MetadataImage,
+    peers: &'a Peers,
     listener: &'a str,
     version: i16,
 }
 
 impl View<'_> {
     fn brokers(&self) -> Vec<MetadataResponseBroker> {
-        let alive = self.image.brokers().filter(|broker| !broker.fenced);
-        let answer = alive.filter_map(|broker| {
+        let listed = self.image.brokers();
+        let listed = listed.filter(|broker| !broker.fenced || self.peers.is_listed_still(broker.id));
+        let answer = listed.filter_map(|broker| {
             let address = broker.listener(self.listener)?;
             Some(
                 MetadataResponseBroker::default()
@@ -173,9 +185,11 @@ impl View<'_> {
                 .is_some_and(|broker| !broker.fenced && broker.listener(self.listener).is_some())
         };
         let leader = registration.leader.filter(|leader| {
-            self.image
-                .broker(*leader)
-                .is_some_and(|broker| broker.listener(self.listener).is_some())
+            !self.peers.is_lost(*leader)
+                && self
+                    .image
+                    .broker(*leader)
+                    .is_some_and(|broker| broker.listener(self.listener).is_some())
         });
         let offline: Vec<BrokerId> = registration
             .replicas
@@ -184,6 +198,7 @@ impl View<'_> {
             .filter(|id| !reachable(id))
             .collect();
         let error = match (leader, registration.leader) {
+            (None, Some(led_by)) if self.peers.is_lost(led_by) => ErrorCode::LeaderNotAvailable,
             (Some(_), _) if self.version == 0 && !offline.is_empty() => ErrorCode::ReplicaNotAvailable,
             (Some(_), _) => ErrorCode::None,
             (None, Some(led_by)) if self.version >= 6 && self.image.broker(led_by).is_some() => {

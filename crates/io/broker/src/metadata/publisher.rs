@@ -159,7 +159,8 @@ impl MetadataPublisher {
     }
 
     async fn apply(&self, image: Arc<MetadataImage>, delta: &ImageDelta) {
-        self.host.image.store(Arc::clone(&image));
+        let older = self.host.image.swap(Arc::clone(&image));
+        self.host.peers.on_image(&older, &image);
         if self.live.load(Ordering::Acquire) {
             self.act_on(&image, delta).await;
         } else if image

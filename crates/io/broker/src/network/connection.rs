@@ -240,7 +240,9 @@ impl Connection {
     }
 
     fn log(&self, end: &End) {
-        let ClientConnection { listener, address, id } = &*self.client;
+        let ClientConnection {
+            listener, address, id, ..
+        } = &*self.client;
         let client_id = self.client_id.as_deref().unwrap_or_default();
         let (name, version) = self
             .software

@@ -17,7 +17,7 @@ use rpc::GrpcServer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Connection, ConnectionSettings, stopped};
 use super::dispatcher::{BrokerDispatcher, Dispatcher};
@@ -139,6 +139,7 @@ impl KafkaServer {
             listener: name.to_string(),
             address,
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            opened: Instant::now(),
         };
         let _counted = Counted::new(&self.metrics);
         let (source, sink) = stream.into_split();

@@ -12,6 +12,7 @@ use types::{BrokerEpoch, BrokerId, TopicIdPartition};
 use crate::clock::Clock;
 use crate::fault::FaultSink;
 use crate::metrics::BrokerMetrics;
+use crate::peers::Peers;
 
 /// Shared by all partitions of a broker.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct PartitionHost {
     pub clock: Arc<dyn Clock>,
     /// The metadata as applied here.
     pub image: ArcSwap<MetadataImage>,
+    /// What was noticed of other brokers.
+    pub peers: Peers,
     /// `replica.lag.time.max.ms`.
     pub lag_time_max_ms: i64,
     /// Partitions whose ISR proposal waits to be sent.

@@ -88,11 +88,18 @@ impl LaneTask {
                 }
                 continue;
             }
-            if let Some(link) = self.open().await {
-                pause = REOPEN_PAUSE;
-                if !self.serve(link, &mut commands).await {
-                    return;
+            match self.open().await {
+                Some(link) => {
+                    pause = REOPEN_PAUSE;
+                    self.shared.host.peers.on_reached(self.leader);
+                    if !self.serve(link, &mut commands).await {
+                        return;
+                    }
+                    if !self.followed.is_empty() {
+                        self.shared.host.peers.on_lost(self.leader);
+                    }
                 }
+                None => self.shared.host.peers.on_lost(self.leader),
             }
             self.by_follow.clear();
             for followed in self.followed.values_mut() {

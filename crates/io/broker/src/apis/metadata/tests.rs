@@ -93,3 +93,16 @@ async fn unknown_and_invalid_topics_are_told_apart() {
     assert_eq!(response.topics[2].name.as_ref().unwrap().0.as_str(), "a");
     assert_eq!(response.topics[3].name, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_lost_is_not_named_until_it_is_reached() {
+    let lone = LoneBroker::with_topics(&["a"]).await;
+    let peers = &lone.context().host.peers;
+    peers.on_lost(BrokerId(2));
+    let response = lone.ask(12, &request(None)).await;
+    assert_eq!(codes(&response.topics[0])[1], ErrorCode::LeaderNotAvailable.code());
+    assert_eq!(response.topics[0].partitions[1].leader_id.0, -1);
+    assert_eq!(response.brokers.len(), 2);
+    peers.on_reached(BrokerId(2));
+    assert_eq!(codes(&lone.ask(12, &request(None)).await.topics[0])[1], 0);
+}

@@ -87,6 +87,7 @@ impl Session {
             listener: "PLAINTEXT".to_owned(),
             address,
             id: 0,
+            opened: tokio::time::Instant::now(),
         };
         let metrics = Arc::new(BrokerMetrics::new());
         let connection = Connection::new(Arc::new(script.clone()), settings, metrics, client_of);
