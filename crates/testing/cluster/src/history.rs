@@ -1,18 +1,12 @@
 //! What the producers were told, and the check of it against what was read back.
 //!
-//! * ACK-1: an acknowledged record is read exactly once; no record is read twice.
-//! * ACK-2: it is read at the offset that was acknowledged.
-//! * ACK-3: within a partition, the records of one producer are read in the order in which they were sent.
-//! * ACK-4: nothing is read that was refused or never sent. (A record whose outcome is unknown may be there or not.)
+//! The properties, ACK-1 to ACK-4, and their check are those of the crate `history`, which `klamm verify` uses, too.
 
-use std::collections::BTreeMap;
-
+use ::history::{Entry, Event, Ledger, ReaderKind, Records};
+use anyhow::{Context, ensure};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::reader::ReadRecord;
-
-/// How many violations a report names.
-const NAMED: usize = 20;
 
 /// What became of one record, as far as its producer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +23,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// Which producer.
-    pub producer: u32,
-    /// Its count of records, from 0, over all partitions.
+    pub producer: u16,
+    /// Its count of records to this partition, from 0.
     pub sequence: u64,
     /// Where it went.
     pub partition: i32,
@@ -65,101 +59,103 @@ impl History {
     /// Checks ACK-1 to ACK-4 against everything that could be read.
     ///
     /// # Errors
-    /// The first twenty violations and their number.
+    /// The first violations of each property and their numbers.
     pub fn check(&self, read: &[ReadRecord]) -> anyhow::Result<()> {
-        let mut violations = Vec::new();
-        let places = places(read, &mut violations);
-        let sent: BTreeMap<(u32, u64), &Sent> = self
-            .sent
-            .iter()
-            .map(|sent| ((sent.producer, sent.sequence), sent))
-            .collect();
-        for sent in &self.sent {
-            let found = places
-                .get(&(sent.producer, sent.sequence))
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            violations.extend(check_record(sent, found));
+        let mut ledger = Ledger::new();
+        for event in self.events(read)? {
+            ledger.record(&Entry { us: 0, event })?;
         }
-        for key in places.keys().filter(|key| !sent.contains_key(*key)) {
-            violations.push(format!("ACK-4: {key:?} was read but never sent"));
-        }
-        violations.extend(check_order(read));
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let count = violations.len();
-        violations.truncate(NAMED);
-        anyhow::bail!(
-            "{count} violations in {} records sent, {} read:\n{}",
+        let violations = ledger.check();
+        ensure!(
+            violations.is_empty(),
+            "{} records sent, {} read:\n{violations}",
             self.sent.len(),
-            read.len(),
-            violations.join("\n")
-        )
+            read.len()
+        );
+        Ok(())
+    }
+
+    fn events(&self, read: &[ReadRecord]) -> anyhow::Result<Vec<Event>> {
+        let partitions = self.sent.iter().map(|sent| sent.partition);
+        let partitions = partitions.chain(read.iter().map(|record| record.partition)).max();
+        let mut events = vec![Event::Begin {
+            run: 0,
+            partitions: u32::try_from(partitions.map_or(1, |highest| highest + 1))?,
+            producers: self.sent.iter().map(|sent| sent.producer + 1).max().unwrap_or(1),
+            groups: 0,
+            readers: vec![ReaderKind::Final],
+        }];
+        let mut sent: Vec<&Sent> = self.sent.iter().collect();
+        sent.sort_by_key(|sent| (sent.partition, sent.producer, sent.sequence));
+        for sent in sent {
+            events.push(Event::Sent(sent.records()?));
+            events.push(sent.answer()?);
+        }
+        for record in read {
+            events.push(record.event()?);
+        }
+        Ok(events)
     }
 }
 
-type Places = BTreeMap<(u32, u64), Vec<(i32, i64)>>;
-
-fn places(read: &[ReadRecord], violations: &mut Vec<String>) -> Places {
-    let mut places = Places::new();
-    for record in read {
-        match record.sender() {
-            Some(sender) => places
-                .entry(sender)
-                .or_default()
-                .push((record.partition, record.offset)),
-            None => violations.push(format!(
-                "ACK-4: {}-{} is no record of ours",
-                record.partition, record.offset
-            )),
-        }
+impl Sent {
+    fn records(&self) -> anyhow::Result<Records> {
+        Ok(Records {
+            producer: self.producer,
+            partition: u32::try_from(self.partition)?,
+            sequence: self.sequence,
+            count: 1,
+        })
     }
-    places
-}
 
-fn check_record(sent: &Sent, found: &[(i32, i64)]) -> Option<String> {
-    if found.len() > 1 {
-        return Some(format!("ACK-1: read {} times, at {found:?}: {sent:?}", found.len()));
-    }
-    match (sent.outcome, found.first()) {
-        (Outcome::Acked(_), None) => Some(format!("ACK-1: acknowledged, not read: {sent:?}")),
-        (Outcome::Acked(Some(offset)), Some(at)) if *at != (sent.partition, offset) => {
-            Some(format!("ACK-2: read at {at:?}: {sent:?}"))
-        }
-        (Outcome::Refused(_), Some(at)) => Some(format!("ACK-4: refused, but read at {at:?}: {sent:?}")),
-        _ => None,
+    fn answer(&self) -> anyhow::Result<Event> {
+        let records = self.records()?;
+        Ok(match self.outcome {
+            Outcome::Acked(offset) => Event::Acked {
+                records,
+                offset: offset.map(u64::try_from).transpose()?,
+            },
+            Outcome::Refused(code) => Event::Refused {
+                records,
+                error: code.to_string(),
+            },
+            Outcome::Unknown(code) => Event::Unknown {
+                records,
+                error: code.to_string(),
+            },
+        })
     }
 }
 
-fn check_order(read: &[ReadRecord]) -> Vec<String> {
-    let mut violations = Vec::new();
-    let mut last_offset: BTreeMap<i32, i64> = BTreeMap::new();
-    let mut last_sequence: BTreeMap<(i32, u32), u64> = BTreeMap::new();
-    for record in read {
-        let before = last_offset.insert(record.partition, record.offset);
-        if before.is_some_and(|before| before >= record.offset) {
-            violations.push(format!(
-                "ACK-3: offset {} of partition {} follows {before:?}",
-                record.offset, record.partition
-            ));
-        }
-        let Some((producer, sequence)) = record.sender() else {
-            continue;
-        };
-        let before = last_sequence.insert((record.partition, producer), sequence);
-        if before.is_some_and(|before| before >= sequence) {
-            violations.push(format!(
-                "ACK-3: {}-{}: {producer}/{sequence} follows {before:?}",
-                record.partition, record.offset
-            ));
-        }
+impl ReadRecord {
+    fn event(&self) -> anyhow::Result<Event> {
+        let partition = u32::try_from(self.partition).context("a partition below 0")?;
+        let offset = u64::try_from(self.offset).context("an offset below 0")?;
+        Ok(match self.sender() {
+            Ok((producer, sequence)) => Event::Read {
+                reader: 0,
+                offset,
+                records: Records {
+                    producer,
+                    partition,
+                    sequence,
+                    count: 1,
+                },
+            },
+            Err(why) => Event::Foreign {
+                reader: 0,
+                partition,
+                offset,
+                why: why.to_string(),
+            },
+        })
     }
-    violations
 }
 
 #[cfg(test)]
 mod tests {
+    use ::history::Identity;
+
     use super::*;
 
     fn sent(sequence: u64, outcome: Outcome) -> Sent {
@@ -172,10 +168,18 @@ mod tests {
     }
 
     fn read(offset: i64, sequence: u64) -> ReadRecord {
+        let mut value = Vec::new();
+        let identity = Identity {
+            run: 0,
+            producer: 1,
+            partition: 0,
+            sequence,
+        };
+        identity.write(None, 50, &mut value);
         ReadRecord {
             partition: 0,
             offset,
-            value: format!("1/{sequence}/x").into_bytes(),
+            value,
         }
     }
 
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_record_at_another_offset_is_found() {
-        assert!(violation(vec![sent(0, Outcome::Acked(Some(5)))], &[read(4, 0)]).contains("ACK-2"));
+        assert!(violation(vec![sent(0, Outcome::Acked(Some(5)))], &[read(0, 0)]).contains("ACK-2"));
     }
 
     #[test]
@@ -222,5 +226,12 @@ mod tests {
     fn a_refused_record_in_the_log_is_found() {
         let refused = Outcome::Refused(RDKafkaErrorCode::NotEnoughReplicas);
         assert!(violation(vec![sent(0, refused)], &[read(0, 0)]).contains("ACK-4"));
+    }
+
+    #[test]
+    fn a_damaged_record_is_found() {
+        let mut damaged = read(0, 0);
+        damaged.value[40] ^= 1;
+        assert!(violation(vec![sent(0, Outcome::Acked(Some(0)))], &[damaged]).contains("ACK-4"));
     }
 }

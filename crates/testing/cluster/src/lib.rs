@@ -2,7 +2,7 @@
 //! told, and check it against what can be read back.
 //!
 //! The nodes are known by their process, their ports and their files only; the client is librdkafka, which we didn't write.
-//! Nothing here depends on a crate of ours, so a bug in one of them can't hide in its own check.
+//! Nothing here depends on a crate of the product's, so a bug in one of them can't hide in its own check.
 //!
 //! * [`Cluster`]: processes on free loopback ports in a temporary folder; one cluster at a time in a test process.
 //! * [`Workload`]: idempotent producers with `acks=all` that go on through every fault, and their [`History`].

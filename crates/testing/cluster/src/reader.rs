@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::history::Identity;
 use anyhow::ensure;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -23,10 +24,14 @@ pub struct ReadRecord {
 
 impl ReadRecord {
     /// Producer and sequence of a record that a [`crate::Workload`] sent.
-    pub fn sender(&self) -> Option<(u32, u64)> {
-        let text = std::str::from_utf8(&self.value).ok()?;
-        let mut parts = text.splitn(3, '/');
-        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    ///
+    /// # Errors
+    /// It is no such record, it was damaged, or sent to another partition.
+    pub fn sender(&self) -> anyhow::Result<(u16, u64)> {
+        let identity = Identity::read(None, &self.value)?;
+        let own = u32::try_from(self.partition)?;
+        ensure!(identity.partition == own, "sent to partition {}", identity.partition);
+        Ok((identity.producer, identity.sequence))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Idempotent producers with `acks=all` that keep sending through every fault.
 //!
-//! A value is `producer/sequence/padding`, so that every record says by itself who sent it, and as what.
+//! A value is a [`::history::Identity`]: every record says by itself who sent it, and as what.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ::history::Identity;
 use anyhow::anyhow;
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
@@ -29,7 +30,7 @@ const BURST_PAUSE: Duration = Duration::from_millis(5);
 pub struct WorkloadSpec {
     topic: String,
     partitions: i32,
-    producers: u32,
+    producers: u16,
     burst: u64,
     value_bytes: usize,
     settings: Vec<(String, String)>,
@@ -50,7 +51,7 @@ impl WorkloadSpec {
 
     /// How many producers.
     #[must_use]
-    pub fn producers(mut self, producers: u32) -> Self {
+    pub fn producers(mut self, producers: u16) -> Self {
         self.producers = producers;
         self
     }
@@ -172,7 +173,7 @@ struct Context {
 impl ClientContext for Context {}
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = Box<(u32, u64)>;
+    type DeliveryOpaque = Box<(u16, u64)>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sender: Self::DeliveryOpaque) {
         let (partition, outcome) = match result {
@@ -213,7 +214,7 @@ fn failure(error: &KafkaError) -> Outcome {
 }
 
 struct Sending {
-    producer: u32,
+    producer: u16,
     spec: WorkloadSpec,
     client: ThreadedProducer<Context>,
     waiting: Arc<AtomicUsize>,
@@ -222,29 +223,35 @@ struct Sending {
 impl Sending {
     /// Sends until the other end of `stop` is gone.
     fn run(&self, stop: &Receiver<()>) -> anyhow::Result<()> {
-        let mut sequence = 0;
+        let partitions = usize::try_from(self.spec.partitions)?;
+        let mut sequences = vec![0_u64; partitions];
+        let mut turn = 0;
         while matches!(stop.recv_timeout(BURST_PAUSE), Err(RecvTimeoutError::Timeout)) {
             if self.waiting.load(Ordering::Relaxed) > IN_FLIGHT {
                 continue;
             }
             for _ in 0..self.spec.burst {
-                self.send(sequence)?;
-                sequence += 1;
+                let partition = turn % partitions;
+                self.send(partition, sequences[partition])?;
+                sequences[partition] += 1;
+                turn += 1;
             }
         }
         Ok(self.client.flush(Duration::from_secs(130))?)
     }
 
-    fn send(&self, sequence: u64) -> anyhow::Result<()> {
-        let partition = i32::try_from(sequence % u64::try_from(self.spec.partitions)?)?;
-        let mut value = format!("{}/{sequence}/", self.producer);
-        value.extend(std::iter::repeat_n(
-            '.',
-            self.spec.value_bytes.saturating_sub(value.len()),
-        ));
-        let record: BaseRecord<'_, (), str, _> =
+    fn send(&self, partition: usize, sequence: u64) -> anyhow::Result<()> {
+        let identity = Identity {
+            run: 0,
+            producer: self.producer,
+            partition: u32::try_from(partition)?,
+            sequence,
+        };
+        let mut value = Vec::new();
+        identity.write(None, self.spec.value_bytes, &mut value);
+        let record: BaseRecord<'_, (), [u8], _> =
             BaseRecord::with_opaque_to(&self.spec.topic, Box::new((self.producer, sequence)))
-                .partition(partition)
+                .partition(i32::try_from(partition)?)
                 .payload(&value);
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.client
