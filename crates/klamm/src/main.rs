@@ -3,9 +3,11 @@
 mod commands;
 mod dev;
 mod http;
+mod local_cluster;
 mod logging;
 mod node;
 mod server;
+mod stop_signal;
 
 use std::process::ExitCode;
 

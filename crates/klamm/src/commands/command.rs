@@ -13,6 +13,7 @@ use super::healthcheck::HealthcheckArgs;
 use super::output::report_error;
 use super::produce::ProduceArgs;
 use super::topic::TopicCommand;
+use super::verify::VerifyArgs;
 
 /// What an operator can ask of a cluster.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Read records and print them.
     Consume(ConsumeArgs),
+    /// Check a cluster's promises: write, read and commit, break things if asked to, and say whether anything was lost.
+    Verify(Box<VerifyArgs>),
     /// Ask a node whether it is ready: exit code 0 when it is. For containers.
     Healthcheck(HealthcheckArgs),
 }
@@ -51,6 +54,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Cluster(command) => runtime()?.block_on(command.run()),
         Command::Produce(args) => args.run(&runtime()?),
         Command::Consume(args) => runtime()?.block_on(args.run()),
+        Command::Verify(args) => args.run(),
         Command::Healthcheck(args) => args.run(),
     }
 }

@@ -31,6 +31,25 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// To these brokers, whatever the command line says.
+    pub(super) fn to(bootstrap: String, timeout: Duration) -> Self {
+        Self {
+            bootstrap_server: Some(bootstrap),
+            timeout: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether somebody has said where the cluster is.
+    pub(super) fn is_given(&self) -> bool {
+        self.bootstrap_server.is_some() || std::env::var_os(BOOTSTRAP_VARIABLE).is_some()
+    }
+
+    /// One for each of the bootstrap servers.
+    pub(super) fn each(&self) -> Vec<Self> {
+        let addresses = addresses(&self.bootstrap()).into_iter();
+        addresses.map(|address| Self::to(address, self.timeout())).collect()
+    }
+
     /// The addresses as librdkafka takes them.
     pub(super) fn bootstrap(&self) -> String {
         let given = self

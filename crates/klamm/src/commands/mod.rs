@@ -1,7 +1,7 @@
-//! The operator's commands: topics, the cluster, producing and consuming, the container's health check.
+//! The operator's commands: topics, the cluster, producing and consuming, verifying, the container's health check.
 //!
-//! They know nothing of a node's inside: `topic` and `cluster` speak Kafka's protocol through `wire`'s client, `produce`
-//! and `consume` use librdkafka, so all of them work against Apache Kafka, too. Results go to standard output, as
+//! They know nothing of a node's inside: `topic` and `cluster` speak Kafka's protocol through `wire`'s client, `produce`,
+//! `consume` and `verify` use librdkafka, so all of them work against Apache Kafka, too. Results go to standard output, as
 //! tables or JSON; what happened besides, and errors with what to do next, to standard error. `main` adds
 //! [`Command`]'s variants to its own and calls [`run`].
 
@@ -15,5 +15,6 @@ mod output;
 mod produce;
 mod record_format;
 mod topic;
+mod verify;
 
 pub(crate) use command::{Command, run};

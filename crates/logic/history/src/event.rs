@@ -121,12 +121,10 @@ pub enum Event {
         /// What is wrong with it.
         why: String,
     },
-    /// The offset that a reader had reached was refused.
+    /// The offset that a reader had reached was refused. librdkafka doesn't say in which partition.
     OutOfRange {
         /// Whose.
         reader: u16,
-        /// In which partition.
-        partition: u32,
         /// What the broker said.
         error: String,
     },

@@ -124,14 +124,9 @@ impl Ledger {
                 });
                 self.on_record(reader, partition, offset, Seen::Foreign)
             }
-            &Event::OutOfRange {
-                reader,
-                partition,
-                ref error,
-            } => {
-                self.reader(reader)?;
-                self.partition(partition)?;
-                checks::vis_4::on_out_of_range(self, reader, partition, error);
+            Event::OutOfRange { reader, error } => {
+                self.reader(*reader)?;
+                checks::vis_4::on_out_of_range(self, *reader, error);
                 Ok(())
             }
             &Event::Commit {

@@ -357,7 +357,7 @@ proptest! {
     #[test]
     fn a_refused_position_is_found(steps in steps()) {
         let mut world = World::run(&steps);
-        world.push(Event::OutOfRange { reader: ASSIGNED, partition: 0, error: "OFFSET_OUT_OF_RANGE".into() });
+        world.push(Event::OutOfRange { reader: ASSIGNED, error: "OFFSET_OUT_OF_RANGE".into() });
         prop_assert_eq!(world.finish().count(Property::Vis4), 1);
     }
 

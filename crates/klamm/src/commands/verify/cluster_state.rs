@@ -1,0 +1,216 @@
+//! What the cluster says of itself: who leads, who is in sync, who is the active controller; and the topic's creation.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use tokio::runtime::Runtime;
+use types::ErrorCode;
+use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use wire::messages::delete_topics_request::DeleteTopicState;
+use wire::messages::describe_quorum_request::{PartitionData, TopicData};
+use wire::messages::metadata_request::MetadataRequestTopic;
+use wire::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse, TopicName,
+};
+use wire::protocol::StrBytes;
+
+use crate::commands::connection::Connection;
+use crate::commands::error_advice::refusal;
+
+/// Kafka's name of the metadata log.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+/// Since this version of DeleteTopics a topic may be named by its id, too.
+const VERSION_WITH_STATES: i16 = 6;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A way to ask the cluster; each question takes a connection of its own, because nodes come and go.
+#[derive(Debug)]
+pub(super) struct ClusterState {
+    connection: Connection,
+    runtime: Runtime,
+}
+
+impl ClusterState {
+    /// Through these bootstrap servers.
+    pub(super) fn new(connection: Connection) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { connection, runtime })
+    }
+
+    /// Creates the topic; without a replication factor the cluster's default counts.
+    pub(super) fn create_topic(&self, topic: &str, partitions: u32, replication_factor: Option<i16>) -> Result<()> {
+        let config = |name: &str, value: &str| {
+            CreatableTopicConfig::default()
+                .with_name(text(name))
+                .with_value(Some(text(value)))
+        };
+        // Nothing may disappear by itself: neither by age, nor by size.
+        let mut configs = vec![config("retention.ms", "-1"), config("retention.bytes", "-1")];
+        if replication_factor.is_some_and(|factor| factor >= 3) {
+            configs.push(config("min.insync.replicas", "2"));
+        }
+        let topic = CreatableTopic::default()
+            .with_name(TopicName(text(topic)))
+            .with_num_partitions(i32::try_from(partitions)?)
+            .with_replication_factor(replication_factor.unwrap_or(-1))
+            .with_configs(configs);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(self.connection.timeout_ms());
+        let response = self.runtime.block_on(async {
+            let mut cluster = self.connection.connect().await?;
+            cluster.call(&request).await
+        })?;
+        for topic in response.topics {
+            if topic.error_code == ErrorCode::TopicAlreadyExists.code() {
+                bail!(
+                    "topic {} exists already; a run needs one of its own: give another --topic, or none",
+                    topic.name.as_str()
+                );
+            }
+            let what = format!("creating topic {}", topic.name.as_str());
+            if let Some(error) = refusal(&what, topic.error_code, topic.error_message.as_deref()) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the topic.
+    pub(super) fn delete_topic(&self, topic: &str) -> Result<()> {
+        let name = TopicName(text(topic));
+        let response = self.runtime.block_on(async {
+            let mut cluster = self.connection.connect().await?;
+            let by_state = cluster
+                .version_of::<DeleteTopicsRequest>()
+                .is_some_and(|newest| newest >= VERSION_WITH_STATES);
+            let request = DeleteTopicsRequest::default().with_timeout_ms(self.connection.timeout_ms());
+            let request = if by_state {
+                request.with_topics(vec![DeleteTopicState::default().with_name(Some(name))])
+            } else {
+                request.with_topic_names(vec![name])
+            };
+            cluster.call(&request).await
+        })?;
+        let failed = response.responses.iter().find_map(|topic| {
+            let what = "deleting the run's topic";
+            refusal(what, topic.error_code, topic.error_message.as_deref())
+        });
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Waits until `brokers` brokers are there, and every partition of these topics has a leader and all its replicas in sync.
+    /// Each bootstrap server is asked: one that has just come back may still tell of the past.
+    pub(super) fn wait_until_whole(
+        &self,
+        topics: &[&str],
+        brokers: usize,
+        within: Duration,
+        stop: impl Fn() -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + within;
+        let servers: Vec<Self> = self
+            .connection
+            .each()
+            .into_iter()
+            .map(Self::new)
+            .collect::<Result<_>>()?;
+        loop {
+            let lacking = servers.iter().find_map(|server| match server.metadata(topics) {
+                Ok(metadata) => lacking(&metadata, brokers),
+                Err(error) => Some(format!("{error:#}")),
+            });
+            let Some(lacking) = lacking else { return Ok(()) };
+            if Instant::now() > deadline || stop() {
+                bail!("not whole after {} s: {lacking}", within.as_secs());
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// Who leads a partition now.
+    pub(super) fn leader(&self, topic: &str, partition: u32) -> Result<i32> {
+        let metadata = self.metadata(&[topic])?;
+        let partition = metadata
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .find(|found| u32::try_from(found.partition_index).is_ok_and(|index| index == partition));
+        partition
+            .map(|partition| partition.leader_id.0)
+            .filter(|leader| *leader >= 0)
+            .ok_or_else(|| anyhow!("nobody leads it"))
+    }
+
+    /// Who leads the metadata quorum now.
+    pub(super) fn active_controller(&self) -> Result<i32> {
+        let topic = TopicData::default()
+            .with_topic_name(TopicName(text(METADATA_TOPIC)))
+            .with_partitions(vec![PartitionData::default().with_partition_index(0)]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
+        let response = self.runtime.block_on(async {
+            let mut cluster = self.connection.connect().await?;
+            cluster.call(&request).await
+        })?;
+        let partition = response.topics.iter().flat_map(|topic| &topic.partitions).next();
+        partition
+            .map(|partition| partition.leader_id.0)
+            .filter(|leader| *leader >= 0)
+            .ok_or_else(|| anyhow!("no controller is active"))
+    }
+
+    /// The brokers' ids.
+    pub(super) fn brokers(&self) -> Result<Vec<i32>> {
+        let mut ids: Vec<i32> = self
+            .metadata(&[])?
+            .brokers
+            .iter()
+            .map(|broker| broker.node_id.0)
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    fn metadata(&self, topics: &[&str]) -> Result<MetadataResponse> {
+        let topics = topics
+            .iter()
+            .map(|name| MetadataRequestTopic::default().with_name(Some(TopicName(text(name)))))
+            .collect();
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics))
+            .with_allow_auto_topic_creation(false);
+        self.runtime.block_on(async {
+            let mut cluster = self.connection.connect().await?;
+            cluster.call(&request).await
+        })
+    }
+}
+
+/// What isn't as it should be, if anything.
+fn lacking(metadata: &MetadataResponse, brokers: usize) -> Option<String> {
+    if metadata.brokers.len() < brokers {
+        return Some(format!("{} of {brokers} brokers are there", metadata.brokers.len()));
+    }
+    for topic in &metadata.topics {
+        let name = topic.name.as_ref().map_or("", |name| name.as_str());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            if partition.leader_id.0 < 0 {
+                return Some(format!("nobody leads {name}-{index}"));
+            }
+            if partition.isr_nodes.len() < partition.replica_nodes.len() {
+                return Some(format!(
+                    "{} of {} replicas of {name}-{index} are in sync",
+                    partition.isr_nodes.len(),
+                    partition.replica_nodes.len()
+                ));
+            }
+        }
+    }
+    None
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}

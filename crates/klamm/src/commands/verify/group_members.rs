@@ -1,0 +1,234 @@
+//! Consumers in groups that commit what they have read, and the question for what is committed.
+//!
+//! Commits are made one partition at a time: librdkafka reports one that failed beside others that didn't as a success.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow};
+use history::{CommitOutcome, Event};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::consumers::Quiet;
+use super::plan::Plan;
+use super::read_runs::ReadRuns;
+use super::recorder::Recorder;
+
+/// How long to wait for a record before what was got is written down.
+const POLL: Duration = Duration::from_millis(50);
+/// Between two commits of a member.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// How long a question for the committed offsets may take.
+const QUESTION: Duration = Duration::from_secs(5);
+
+/// By group and partition: the highest answered commit.
+type Committed = Arc<Vec<Vec<AtomicU64>>>;
+
+/// Running members of all groups.
+#[derive(Debug)]
+pub(super) struct GroupMembers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Result<()>>>,
+    committed: Committed,
+}
+
+impl GroupMembers {
+    /// Starts the members of all groups, whose reader numbers begin at `first`, group by group.
+    pub(super) fn start(plan: &Plan, recorder: &Recorder, first: u16) -> Result<Self> {
+        let stop = Arc::<AtomicBool>::default();
+        let partitions = || (0..plan.partitions).map(|_| AtomicU64::new(0)).collect();
+        let committed: Committed = Arc::new((0..plan.groups).map(|_| partitions()).collect());
+        let mut threads = Vec::new();
+        for at in 0..plan.groups * plan.members {
+            let (reader, group) = (first + at, at / plan.members);
+            let context = Member {
+                recorder: recorder.clone(),
+                reader,
+                runs: Mutex::new(ReadRuns::new(recorder.clone(), reader, plan.run)),
+                rebalanced: AtomicBool::new(false),
+            };
+            let consumer: BaseConsumer<Member> = plan
+                .member(group)
+                .create_with_context(context)
+                .context("librdkafka refuses this configuration")?;
+            consumer.subscribe(&[&plan.topic])?;
+            let member = Consuming {
+                consumer,
+                group,
+                topic: plan.topic.clone(),
+                recorder: recorder.clone(),
+                committed: Arc::clone(&committed),
+            };
+            let stop = Arc::clone(&stop);
+            let builder = std::thread::Builder::new().name(format!("member-{reader}"));
+            threads.push(builder.spawn(move || member.run(&stop))?);
+        }
+        Ok(Self {
+            stop,
+            threads,
+            committed,
+        })
+    }
+
+    /// A partition in which a group hasn't committed everything below its end yet, in words.
+    pub(super) fn behind(&self, ends: &[u64]) -> Option<String> {
+        self.committed.iter().enumerate().find_map(|(group, committed)| {
+            let committed = committed.iter().map(|offset| offset.load(Ordering::Relaxed));
+            let behind = committed.zip(ends).enumerate().find(|(_, (offset, end))| offset < *end);
+            behind.map(|(partition, (offset, end))| {
+                format!("group {group} has committed offset {offset} of {end} in partition {partition}")
+            })
+        })
+    }
+
+    /// Ends them: they leave their groups.
+    pub(super) fn finish(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().map_err(|_| anyhow!("a member's thread panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+/// Asks for the committed offsets of all groups and writes them down. A coordinator that doesn't answer now is no violation.
+pub(super) fn note_committed(plan: &Plan, recorder: &Recorder) -> Result<()> {
+    for group in 0..plan.groups {
+        let consumer: BaseConsumer<Quiet> = plan.consumer(&plan.group(group)).create_with_context(Quiet)?;
+        let mut asked = TopicPartitionList::new();
+        for partition in 0..plan.partitions {
+            asked.add_partition(&plan.topic, i32::try_from(partition)?);
+        }
+        let asked_us = recorder.us();
+        let Ok(answer) = consumer.committed_offsets(asked, QUESTION) else {
+            continue;
+        };
+        for element in answer.elements() {
+            if element.error().is_err() {
+                continue;
+            }
+            let offset = match element.offset() {
+                Offset::Offset(offset) => u64::try_from(offset).ok(),
+                Offset::Beginning | Offset::End | Offset::Stored | Offset::Invalid | Offset::OffsetTail(_) => None,
+            };
+            recorder.record(Event::Committed {
+                group,
+                partition: u32::try_from(element.partition())?,
+                offset,
+                asked_us,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Notices what is given to a member, in order with what it reads.
+struct Member {
+    recorder: Recorder,
+    reader: u16,
+    runs: Mutex<ReadRuns>,
+    rebalanced: AtomicBool,
+}
+
+impl Member {
+    fn runs(&self) -> MutexGuard<'_, ReadRuns> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Member {
+    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.rebalanced.store(true, Ordering::Relaxed);
+        self.runs().flush();
+        if let Rebalance::Assign(partitions) = rebalance {
+            for element in partitions.elements() {
+                if let Ok(partition) = u32::try_from(element.partition()) {
+                    self.recorder.record(Event::Assigned {
+                        reader: self.reader,
+                        partition,
+                    });
+                }
+            }
+        }
+    }
+}
+
+struct Consuming {
+    consumer: BaseConsumer<Member>,
+    group: u16,
+    topic: String,
+    recorder: Recorder,
+    committed: Committed,
+}
+
+impl Consuming {
+    fn run(self, stop: &AtomicBool) -> Result<()> {
+        let mut read: BTreeMap<i32, u64> = BTreeMap::new();
+        let mut last = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            let polled = self.consumer.poll(POLL);
+            let context = self.consumer.context();
+            // What was read but not committed may belong to somebody else now, who begins before it.
+            if context.rebalanced.swap(false, Ordering::Relaxed) {
+                read.clear();
+            }
+            match polled {
+                Some(Ok(message)) => {
+                    context.runs().add(&message);
+                    let next = u64::try_from(message.offset()).map_or(0, |offset| offset + 1);
+                    read.insert(message.partition(), next);
+                }
+                Some(Err(_)) => {}
+                None => context.runs().flush(),
+            }
+            if last.elapsed() >= COMMIT_EVERY {
+                // Before the commit, which tells that it was read.
+                context.runs().flush();
+                for (partition, offset) in std::mem::take(&mut read) {
+                    self.commit(partition, offset)?;
+                }
+                last = Instant::now();
+            }
+        }
+        self.consumer.context().runs().flush();
+        Ok(())
+    }
+
+    /// Commits; a refusal (a rebalance, a coordinator that moves) only means that somebody reads the records again.
+    fn commit(&self, partition: i32, offset: u64) -> Result<()> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(&self.topic, partition, Offset::Offset(i64::try_from(offset)?))?;
+        let began_us = self.recorder.us();
+        let outcome = match self.consumer.commit(&offsets, CommitMode::Sync) {
+            Ok(()) => CommitOutcome::Acked,
+            Err(_) => CommitOutcome::NotAcked,
+        };
+        let (group, partition) = (self.group, u32::try_from(partition)?);
+        self.recorder.record(Event::Commit {
+            group,
+            partition,
+            offset,
+            began_us,
+            outcome,
+        });
+        let place = self
+            .committed
+            .get(usize::from(group))
+            .and_then(|partitions| partitions.get(partition as usize));
+        if let Some(place) = place.filter(|_| outcome == CommitOutcome::Acked) {
+            place.fetch_max(offset, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

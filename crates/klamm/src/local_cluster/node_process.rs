@@ -1,0 +1,179 @@
+//! One node: its properties, its log file and, while it runs, its process.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::layout::{Layout, NodePlace};
+
+/// How long a question for readiness may take.
+const READY_ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// A node. Dropping it kills the process; its files stay.
+#[derive(Debug)]
+pub(crate) struct NodeProcess {
+    id: usize,
+    place: NodePlace,
+    properties: PathBuf,
+    log: PathBuf,
+    overrides: Vec<String>,
+    child: Option<Child>,
+}
+
+impl NodeProcess {
+    /// Node `id` (from 1) of a layout; writes its properties into `data`.
+    pub(crate) fn prepare(data: &Path, id: usize, layout: &Layout, overrides: &[String]) -> anyhow::Result<Self> {
+        let place = layout
+            .nodes
+            .get(id - 1)
+            .with_context(|| format!("no node {id}"))?
+            .clone();
+        let path = data.join(format!("node{id}.properties"));
+        let logs = fs::canonicalize(data)?.join(format!("node{id}"));
+        fs::write(&path, properties(id, &place, layout, &logs))
+            .with_context(|| format!("can't write {}", path.display()))?;
+        Ok(Self {
+            id,
+            place,
+            properties: path,
+            log: data.join(format!("node{id}.log")),
+            overrides: overrides.to_vec(),
+            child: None,
+        })
+    }
+
+    /// `node.id`.
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    /// Starts the process and returns at once.
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
+        ensure!(self.child.is_none(), "node {} runs already", self.id);
+        let log = fs::File::options().create(true).append(true).open(&self.log)?;
+        let binary = std::env::current_exe()?;
+        let mut command = match &self.place.namespace {
+            // `ip netns exec` becomes the command: signals reach the node itself.
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        command
+            .arg("server")
+            .arg(&self.properties)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for assignment in &self.overrides {
+            command.arg("--override").arg(assignment);
+        }
+        // A Ctrl-C is for this process alone: it stops the nodes in good order.
+        command.process_group(0);
+        let child = command
+            .spawn()
+            .with_context(|| format!("can't start node {}", self.id))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        let mut child = self
+            .child
+            .take()
+            .with_context(|| format!("node {} isn't running", self.id))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, SIGSTOP or SIGCONT.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let child = self
+            .child
+            .as_ref()
+            .with_context(|| format!("node {} isn't running", self.id))?;
+        let pid = Pid::from_child(child);
+        kill_process(pid, signal).with_context(|| format!("signal to node {}", self.id))
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else { return Ok(None) };
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
+        }
+        Ok(status)
+    }
+
+    /// Whether it was started and hasn't been seen to end.
+    pub(crate) fn is_started(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Whether it says that it serves.
+    pub(crate) fn is_ready(&self) -> bool {
+        let address = SocketAddr::from((self.place.host, self.place.http));
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, READY_ANSWER_WITHIN) else {
+            return false;
+        };
+        if stream.set_read_timeout(Some(READY_ANSWER_WITHIN)).is_err() {
+            return false;
+        }
+        let asked = stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let mut answer = [0_u8; 12];
+        asked.is_ok() && stream.read_exact(&mut answer).is_ok() && answer.ends_with(b" 200")
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn properties(id: usize, place: &NodePlace, layout: &Layout, logs: &Path) -> String {
+    let voters: Vec<String> = layout
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| format!("{}@{}:{}", at + 1, node.host, node.controller))
+        .collect();
+    let count = layout.nodes.len();
+    let replication = count.min(3);
+    let min_isr = if count >= 3 { 2 } else { 1 };
+    let NodePlace {
+        host,
+        client,
+        controller,
+        http,
+        ..
+    } = place;
+    format!(
+        "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={}\n\
+         listeners=PLAINTEXT://{host}:{client},CONTROLLER://{host}:{controller}\n\
+         advertised.listeners=PLAINTEXT://{host}:{client}\n\
+         controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\nlog.dirs={}\n\
+         default.replication.factor={replication}\nmin.insync.replicas={min_isr}\n\
+         offsets.topic.replication.factor={replication}\ntransaction.state.log.replication.factor={replication}\n\
+         transaction.state.log.min.isr={min_isr}\nshare.coordinator.state.topic.replication.factor={replication}\n\
+         share.coordinator.state.topic.min.isr={min_isr}\ngroup.initial.rebalance.delay.ms=0\n\
+         klamm.http.listener={host}:{http}\n",
+        voters.join(","),
+        logs.display(),
+    )
+}
