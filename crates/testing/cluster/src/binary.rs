@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 ///
 /// # Errors
 /// It isn't there; the message says how to build it.
-pub(crate) fn klamm_binary() -> anyhow::Result<PathBuf> {
+pub fn klamm_binary() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("KLAMM_BIN") {
         let path = PathBuf::from(path);
         return if path.is_file() {

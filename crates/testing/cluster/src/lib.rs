@@ -25,11 +25,12 @@ pub mod replicas;
 mod workload;
 
 pub use admin::{PartitionState, TopicSpec};
+pub use binary::klamm_binary;
 pub use builder::ClusterBuilder;
 pub use deadline::{Deadline, wait_until};
 pub use group::Group;
 pub use history::{History, Outcome, Sent};
-pub use members::Cluster;
+pub use members::{Cluster, Turn};
 pub use node::Node;
 pub use reader::{ReadRecord, read_all};
 pub use workload::{Workload, WorkloadSpec};

@@ -20,12 +20,14 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Held while a cluster runs: two clusters on two cores would only measure each other's load.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     _guard: MutexGuard<'static, ()>,
 }
 
 impl Turn {
-    pub(crate) fn take() -> Self {
+    /// Waits for it.
+    #[must_use]
+    pub fn take() -> Self {
         Self {
             _guard: ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner),
         }

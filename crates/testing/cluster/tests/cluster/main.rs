@@ -12,6 +12,7 @@ mod kills;
 mod min_isr;
 mod produce_consume;
 mod shutdown;
+mod verify;
 
 use cluster::{Cluster, History, TopicSpec, Workload, read_all, replicas};
 
