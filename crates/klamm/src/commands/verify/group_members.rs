@@ -52,7 +52,7 @@ impl GroupMembers {
                 recorder: recorder.clone(),
                 reader,
                 runs: Mutex::new(ReadRuns::new(recorder.clone(), reader, plan.run)),
-                rebalanced: AtomicBool::new(false),
+                moved: Mutex::default(),
             };
             let consumer: BaseConsumer<Member> = plan
                 .member(group)
@@ -134,12 +134,17 @@ struct Member {
     recorder: Recorder,
     reader: u16,
     runs: Mutex<ReadRuns>,
-    rebalanced: AtomicBool,
+    /// Partitions that were given or taken since the last look.
+    moved: Mutex<Vec<i32>>,
 }
 
 impl Member {
     fn runs(&self) -> MutexGuard<'_, ReadRuns> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moved(&self) -> MutexGuard<'_, Vec<i32>> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,16 +154,19 @@ impl ClientContext for Member {
 
 impl ConsumerContext for Member {
     fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        self.rebalanced.store(true, Ordering::Relaxed);
         self.runs().flush();
-        if let Rebalance::Assign(partitions) = rebalance {
-            for element in partitions.elements() {
-                if let Ok(partition) = u32::try_from(element.partition()) {
-                    self.recorder.record(Event::Assigned {
-                        reader: self.reader,
-                        partition,
-                    });
-                }
+        let (partitions, are_given) = match rebalance {
+            Rebalance::Assign(partitions) => (partitions, true),
+            Rebalance::Revoke(partitions) => (partitions, false),
+            Rebalance::Error(_) => return,
+        };
+        for element in partitions.elements() {
+            self.moved().push(element.partition());
+            if let Some(partition) = u32::try_from(element.partition()).ok().filter(|_| are_given) {
+                self.recorder.record(Event::Assigned {
+                    reader: self.reader,
+                    partition,
+                });
             }
         }
     }
@@ -179,9 +187,9 @@ impl Consuming {
         while !stop.load(Ordering::Relaxed) {
             let polled = self.consumer.poll(POLL);
             let context = self.consumer.context();
-            // What was read but not committed may belong to somebody else now, who begins before it.
-            if context.rebalanced.swap(false, Ordering::Relaxed) {
-                read.clear();
+            // What was read there but not committed belongs to somebody else now, who begins before it.
+            for partition in context.moved().drain(..) {
+                read.remove(&partition);
             }
             match polled {
                 Some(Ok(message)) => {
@@ -196,7 +204,10 @@ impl Consuming {
                 // Before the commit, which tells that it was read.
                 context.runs().flush();
                 for (partition, offset) in std::mem::take(&mut read) {
-                    self.commit(partition, offset)?;
+                    if self.commit(partition, offset)? == CommitOutcome::NotAcked {
+                        // Once more, unless the partition moves until then.
+                        read.insert(partition, offset);
+                    }
                 }
                 last = Instant::now();
             }
@@ -205,8 +216,8 @@ impl Consuming {
         Ok(())
     }
 
-    /// Commits; a refusal (a rebalance, a coordinator that moves) only means that somebody reads the records again.
-    fn commit(&self, partition: i32, offset: u64) -> Result<()> {
+    /// Commits; a refusal (a rebalance, a coordinator that moves) breaks no promise.
+    fn commit(&self, partition: i32, offset: u64) -> Result<CommitOutcome> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(&self.topic, partition, Offset::Offset(i64::try_from(offset)?))?;
         let began_us = self.recorder.us();
@@ -229,6 +240,6 @@ impl Consuming {
         if let Some(place) = place.filter(|_| outcome == CommitOutcome::Acked) {
             place.fetch_max(offset, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(outcome)
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// What all clients share: they hear of changes quickly, and say what they have to say as errors.
-    pub(super) fn client(&self) -> ClientConfig {
+    fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
@@ -46,6 +46,11 @@ impl Plan {
             .set("reconnect.backoff.max.ms", "500")
             .set("socket.timeout.ms", REQUEST_TIMEOUT_MS.to_string())
             .set("log_level", "0");
+        config
+    }
+
+    /// The user has the last word.
+    fn with_properties(&self, mut config: ClientConfig) -> ClientConfig {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
@@ -69,7 +74,7 @@ impl Plan {
             .set("request.timeout.ms", REQUEST_TIMEOUT_MS.to_string())
             .set("retry.backoff.ms", "20")
             .set("retry.backoff.max.ms", "500");
-        config
+        self.with_properties(config)
     }
 
     /// A consumer's. `group` is needed even by those that never join one.
@@ -82,7 +87,7 @@ impl Plan {
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "50")
             .set("allow.auto.create.topics", "false");
-        config
+        self.with_properties(config)
     }
 
     /// A group member's. Groups differ in how they rebalance.
@@ -97,7 +102,7 @@ impl Plan {
             )
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
             .set("heartbeat.interval.ms", "1000");
-        config
+        self.with_properties(config)
     }
 
     /// A group's name.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use history::Timeline;
 
 use super::chaos::{CommandNodes, Commands, ComposeNodes, FaultKind, Injector, Network, Nodes, OwnNodes, Schedule};
 use super::cluster_state::ClusterState;
@@ -24,7 +25,7 @@ use crate::stop_signal::StopSignal;
 
 /// How long a run lasts when nobody says anything else.
 const DURATION: Duration = Duration::from_secs(60);
-/// Settings of a cluster of our own that aren't Kafka's.
+/// Nodes of a cluster of our own.
 const OWN_NODES: u16 = 3;
 
 /// `klamm verify`.
@@ -63,7 +64,7 @@ pub(crate) struct VerifyArgs {
     /// Where history, summary and report are written [default: klamm-verify-<run>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Check a stored history, or the one in the folder of a run; no cluster is needed
+    /// Check a stored history, or the one in the folder of a run; no cluster is needed. With --out: write its report again
     #[arg(long, value_name = "HISTORY")]
     check: Option<PathBuf>,
     /// Any property of librdkafka; may be given more than once
@@ -149,7 +150,10 @@ impl VerifyArgs {
     /// The result is an error unless every promise was kept.
     pub(in crate::commands) fn run(self) -> Result<()> {
         if let Some(path) = &self.check {
-            let (summary, _) = Summary::of(stored::read(path)?, None);
+            let (summary, timeline) = Summary::of(stored::read(path)?, None);
+            if let Some(out) = &self.out {
+                write_files(out, &summary, &timeline)?;
+            }
             return self.tell(&summary);
         }
         let run: u64 = rand::random::<u64>() >> 16;
@@ -157,7 +161,7 @@ impl VerifyArgs {
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from(format!("klamm-verify-{run:x}")));
-        std::fs::create_dir_all(&out).with_context(|| format!("can't make {}", out.display()))?;
+        make_folder(&out)?;
         let stop = StopSignal::listen()?;
         let mut progress = Progress::new();
         let own = self.start_own(&out, &stop, &mut progress)?;
@@ -200,9 +204,7 @@ impl VerifyArgs {
         {
             summary.fail(&format!("node {} ended by itself: {}", ended.0, ended.1));
         }
-        std::fs::write(out.join(SUMMARY_FILE), serde_json::to_string_pretty(&summary)?)
-            .with_context(|| format!("can't write to {}", out.display()))?;
-        write_report(&out.join(REPORT_FILE), &summary, &timeline)?;
+        write_files(&out, &summary, &timeline)?;
         self.clean_up(&own, &runner, &summary, &mut progress)?;
         progress.say(&format!("report: {}", out.join(REPORT_FILE).display()));
         self.tell(&summary)
@@ -267,7 +269,13 @@ impl VerifyArgs {
         }
         let count = chaos.nodes.unwrap_or(OWN_NODES);
         let data = chaos.data.clone().unwrap_or_else(|| out.join("cluster"));
-        std::fs::create_dir_all(&data).with_context(|| format!("can't make {}", data.display()))?;
+        if data.join("node1").exists() {
+            bail!(
+                "{} holds the cluster of an earlier run: remove it, or give another --out or --data",
+                data.display()
+            );
+        }
+        make_folder(&data)?;
         let network = if chaos.chaos.contains(&FaultKind::Partition) {
             Some(Arc::new(Network::create(u8::try_from(count)?)?))
         } else {
@@ -336,6 +344,17 @@ impl VerifyArgs {
         }
         Ok(())
     }
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("can't make {}", path.display()))
+}
+
+fn write_files(out: &Path, summary: &Summary, timeline: &Timeline) -> Result<()> {
+    make_folder(out)?;
+    std::fs::write(out.join(SUMMARY_FILE), serde_json::to_string_pretty(summary)?)
+        .with_context(|| format!("can't write to {}", out.display()))?;
+    write_report(&out.join(REPORT_FILE), summary, timeline)
 }
 
 fn lock(cluster: &Arc<Mutex<LocalCluster>>) -> std::sync::MutexGuard<'_, LocalCluster> {
