@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::log_error::{LogError, StorageContext};
 use crate::segment::AbortedTransaction;
 
-/// A truncation below the oldest one replays the whole log, so more than one; each costs 46 bytes a producer.
+/// A truncation below the oldest one replays the whole log, so more than one; each costs 46 bytes a batch of a producer.
 const SNAPSHOTS_KEPT: usize = 3;
 
 /// Tells the states of an appended batch; returns the transaction that it ended.

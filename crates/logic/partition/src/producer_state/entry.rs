@@ -140,6 +140,16 @@ impl ProducerEntry {
         }
     }
 
+    /// Takes another row of this producer's from a snapshot: a later batch.
+    pub(super) fn push_row(&mut self, row: &Self) {
+        if let Some(batch) = row.last_batch() {
+            self.push(*batch);
+        }
+        self.last_timestamp = row.last_timestamp;
+        self.coordinator_epoch = row.coordinator_epoch;
+        self.current_txn_first_offset = row.current_txn_first_offset;
+    }
+
     /// Another epoch has sequences of its own.
     pub(super) fn set_epoch(&mut self, producer_epoch: ProducerEpoch) {
         if self.producer_epoch != producer_epoch {

@@ -5,9 +5,11 @@
 //! entry (46 bytes): producer id i64 | epoch i16 | last sequence i32 | last offset i64 | offset delta i32
 //!                   | timestamp i64 | coordinator epoch i32 | first offset of the open transaction i64
 //! ```
-//! -1 stands for none. Only each producer's last batch is kept, so after a restart older retries are out of order, as in
-//! Kafka.
+//! -1 stands for none. Kafka keeps each producer's last batch only, so that after a restart a client that has five in
+//! flight and sends them again is told that they are out of order, and gives up. Here a producer has a row for each batch
+//! that is remembered, oldest first: Kafka's reader takes the last of them, which is what it would have written.
 
+use records::NO_SEQUENCE;
 use thiserror::Error;
 use types::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 
@@ -44,28 +46,47 @@ pub fn encode_snapshot(states: &ProducerStates) -> Vec<u8> {
     let mut out = Vec::with_capacity(ENTRIES_AT + states.len() * ENTRY_BYTES);
     out.extend(VERSION.to_be_bytes());
     out.extend([0; 4]);
+    out.extend([0; 4]);
     // `MAX_PRODUCERS` or the open transactions bound the count far below i32::MAX.
-    let count = i32::try_from(states.len()).unwrap_or(i32::MAX);
-    out.extend(count.to_be_bytes());
-    for entry in states.entries().take(count as usize) {
-        let last = entry.last_batch();
-        out.extend(entry.producer_id.0.to_be_bytes());
-        out.extend(entry.producer_epoch.0.to_be_bytes());
-        out.extend(entry.last_sequence().to_be_bytes());
-        out.extend(last.map_or(-1, |batch| batch.last_offset.0).to_be_bytes());
-        out.extend(last.map_or(0, |batch| batch.offset_delta).to_be_bytes());
-        out.extend(entry.last_timestamp.0.to_be_bytes());
-        out.extend(entry.coordinator_epoch.to_be_bytes());
-        out.extend(
-            entry
-                .current_txn_first_offset
-                .map_or(-1, |offset| offset.0)
-                .to_be_bytes(),
-        );
+    let mut count = 0_i32;
+    for entry in states.entries() {
+        let mut rows = 0;
+        let mut batches = entry.batches().peekable();
+        while let Some(batch) = batches.next() {
+            let timestamp = if batches.peek().is_some() {
+                batch.timestamp
+            } else {
+                entry.last_timestamp
+            };
+            encode_row(&mut out, entry, Some(batch), timestamp);
+            rows += 1;
+        }
+        if rows == 0 {
+            encode_row(&mut out, entry, None, entry.last_timestamp);
+            rows = 1;
+        }
+        count = count.saturating_add(rows);
     }
+    out[COUNT_AT..ENTRIES_AT].copy_from_slice(&count.to_be_bytes());
     let crc = crc32c::crc32c(&out[COUNT_AT..]);
     out[CRC_AT..COUNT_AT].copy_from_slice(&crc.to_be_bytes());
     out
+}
+
+fn encode_row(out: &mut Vec<u8>, entry: &ProducerEntry, batch: Option<&BatchMetadata>, timestamp: TimestampMs) {
+    out.extend(entry.producer_id.0.to_be_bytes());
+    out.extend(entry.producer_epoch.0.to_be_bytes());
+    out.extend(batch.map_or(NO_SEQUENCE, |batch| batch.last_sequence).to_be_bytes());
+    out.extend(batch.map_or(-1, |batch| batch.last_offset.0).to_be_bytes());
+    out.extend(batch.map_or(0, |batch| batch.offset_delta).to_be_bytes());
+    out.extend(timestamp.0.to_be_bytes());
+    out.extend(entry.coordinator_epoch.to_be_bytes());
+    out.extend(
+        entry
+            .current_txn_first_offset
+            .map_or(-1, |offset| offset.0)
+            .to_be_bytes(),
+    );
 }
 
 /// The entries of a file, for [`ProducerStates::load`].
@@ -89,10 +110,19 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Vec<ProducerEntry>, SnapshotError
     if count.checked_mul(ENTRY_BYTES) != Some(entries.len()) {
         return Err(length());
     }
-    entries
-        .chunks_exact(ENTRY_BYTES)
-        .map(|raw| decode_entry(raw).ok_or_else(length))
-        .collect()
+    let mut decoded: Vec<ProducerEntry> = Vec::new();
+    for raw in entries.chunks_exact(ENTRY_BYTES) {
+        let row = decode_entry(raw).ok_or_else(length)?;
+        match decoded.last_mut() {
+            Some(entry) if is_same_producer(entry, &row) => entry.push_row(&row),
+            _ => decoded.push(row),
+        }
+    }
+    Ok(decoded)
+}
+
+fn is_same_producer(entry: &ProducerEntry, row: &ProducerEntry) -> bool {
+    entry.producer_id == row.producer_id && entry.producer_epoch == row.producer_epoch
 }
 
 fn decode_entry(raw: &[u8]) -> Option<ProducerEntry> {
