@@ -31,6 +31,7 @@ pub use fault::{Fault, FaultSink};
 pub use log_manager::{DataDirectory, FoundLog, FoundLogs, LogManager, LogManagerError};
 pub use metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionState};
 pub use metrics::{ApiLabels, BrokerMetrics};
+pub use network::ClientStreams;
 pub use partition::{
     AppendError, Appended, DeleteRecordsError, EpochEndAnswer, ListOffsetsTarget, Partition, PartitionHost,
     PartitionStatus, PushError, PushOutcome, ReadError, ReadRequest, ReadResult, ReadWaiter, RoleChange,

@@ -28,14 +28,7 @@ impl BrokerServer {
         internal: &GrpcServer,
     ) -> Self {
         let (shutdown, stopping) = watch::channel(false);
-        let (serve, serving) = watch::channel(false);
-        let server = KafkaServer::new(&context, serving);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = context.publisher.unfenced() => drop(serve.send_replace(true)),
-                () = serve.closed() => {}
-            }
-        });
+        let server = KafkaServer::start(&context);
         let listeners = listeners
             .into_iter()
             .map(|(name, socket)| {

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
-use broker::BrokerContext;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -15,6 +14,7 @@ use rpc::{PeerAddress, Services};
 use tokio::runtime::Handle;
 
 use crate::clock::SimClock;
+use crate::entrance::Entrance;
 use crate::stream::Breakable;
 use crate::trace::Trace;
 
@@ -48,8 +48,8 @@ pub(crate) struct Process {
     pub(crate) controller: Option<Services>,
     /// What answers at the broker's port.
     pub(crate) broker: Option<Services>,
-    /// What the clients' requests reach.
-    pub(crate) context: Option<Arc<BrokerContext>>,
+    /// Where the clients come in.
+    pub(crate) entrance: Option<Arc<Entrance>>,
 }
 
 /// How badly the network behaves.
@@ -86,10 +86,59 @@ struct State {
     connections: Vec<(NodeId, NodeId, Weak<dyn Breakable>)>,
 }
 
+/// What peers are to be told of an end.
+type Farewell = Box<dyn FnOnce() + Send>;
+
+/// The ends that a dying process leaves, in whatever order its tasks are dropped: that order hangs on tokio's task ids,
+/// which the whole test process shares, so the peers are told in the order of the ends' numbers instead.
+#[derive(Default)]
+struct Farewells {
+    next: u64,
+    /// `None`: nobody is dying, ends are told at once.
+    waiting: Option<BTreeMap<u64, Farewell>>,
+}
+
+impl std::fmt::Debug for Farewells {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Farewells").field("next", &self.next).finish()
+    }
+}
+
+/// Tells the other side when it is dropped.
+pub(crate) struct TellOnDrop {
+    fabric: Arc<Fabric>,
+    number: u64,
+    farewell: Option<Farewell>,
+}
+
+impl TellOnDrop {
+    pub(crate) fn new(fabric: &Arc<Fabric>, farewell: impl FnOnce() + Send + 'static) -> Self {
+        let mut farewells = fabric.farewells.lock();
+        farewells.next += 1;
+        Self {
+            fabric: Arc::clone(fabric),
+            number: farewells.next,
+            farewell: Some(Box::new(farewell)),
+        }
+    }
+}
+
+impl Drop for TellOnDrop {
+    fn drop(&mut self) {
+        let Some(farewell) = self.farewell.take() else { return };
+        if let Some(waiting) = &mut self.fabric.farewells.lock().waiting {
+            waiting.insert(self.number, farewell);
+            return;
+        }
+        farewell();
+    }
+}
+
 /// All the wires.
 #[derive(Debug)]
 pub(crate) struct Fabric {
     state: Mutex<State>,
+    farewells: Mutex<Farewells>,
     pub(crate) trace: Trace,
 }
 
@@ -127,8 +176,19 @@ impl Fabric {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            farewells: Mutex::default(),
             trace,
         })
+    }
+
+    /// Runs `end`, which drops a process's tasks; then its peers hear of it, in a fixed order.
+    pub(crate) fn bury(&self, end: impl FnOnce()) {
+        self.farewells.lock().waiting = Some(BTreeMap::new());
+        end();
+        let waiting = self.farewells.lock().waiting.take();
+        for farewell in waiting.unwrap_or_default().into_values() {
+            farewell();
+        }
     }
 
     /// The world's time at the beginning of the slice: for those who are outside of any runtime.

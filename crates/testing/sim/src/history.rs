@@ -1,6 +1,6 @@
 //! What the clients saw: which records were acknowledged, which failed, of which nothing is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -37,11 +37,49 @@ pub(crate) struct SequenceRefusal {
     pub(crate) why: String,
 }
 
+/// A broker told a client that everything below `end` is visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) node: NodeId,
+    pub(crate) partition: i32,
+    pub(crate) end: Offset,
+}
+
+/// A member was told that these partitions are its own in this generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ownership {
+    pub(crate) generation: i32,
+    pub(crate) member: String,
+    pub(crate) partitions: Vec<i32>,
+}
+
+/// The highest answered commit of each partition.
+pub(crate) type Committed = BTreeMap<i32, Offset>;
+
+/// What the group was told of a partition's committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OffsetTold {
+    pub(crate) partition: i32,
+    pub(crate) offset: Offset,
+    /// What had been answered before this was asked.
+    pub(crate) at_least: Offset,
+    /// What anybody had ever asked to be committed.
+    pub(crate) at_most: Offset,
+    /// Whether it was a commit that was answered, or a fetch.
+    pub(crate) is_commit: bool,
+}
+
 #[derive(Debug, Default)]
 struct Entries {
+    producer_ids: BTreeSet<i64>,
+    claims: Vec<Claim>,
+    ownerships: Vec<Ownership>,
+    offsets_answered: Committed,
+    offsets_sent: Committed,
+    offsets_told: Vec<OffsetTold>,
     written: BTreeMap<(i32, String), Fate>,
     consumed: Vec<Consumed>,
-    oddity: Option<String>,
+    oddity: Option<(&'static str, String)>,
     /// A broker's refusal of a sequence: wrong, unless the broker is deposed and doesn't know.
     refusals: Vec<SequenceRefusal>,
     acked: u64,
@@ -65,8 +103,8 @@ impl History {
     }
 
     /// An answer that no correct cluster gives.
-    pub(crate) fn odd(&self, what: String) {
-        self.0.lock().oddity.get_or_insert(what);
+    pub(crate) fn odd(&self, promise: &'static str, what: String) {
+        self.0.lock().oddity.get_or_insert((promise, what));
     }
 
     /// A sequence was refused.
@@ -79,7 +117,69 @@ impl History {
         std::mem::take(&mut self.0.lock().refusals)
     }
 
-    pub(crate) fn oddity(&self) -> Option<String> {
+    /// A producer got its id.
+    pub(crate) fn identified(&self, producer_id: i64) {
+        let is_new = self.0.lock().producer_ids.insert(producer_id);
+        if !is_new {
+            self.odd("PID-1", format!("producer id {producer_id} was handed out twice"));
+        }
+    }
+
+    /// A broker told what is visible.
+    pub(crate) fn claimed(&self, claim: Claim) {
+        self.0.lock().claims.push(claim);
+    }
+
+    /// The claims since the last call.
+    pub(crate) fn take_claims(&self) -> Vec<Claim> {
+        std::mem::take(&mut self.0.lock().claims)
+    }
+
+    /// A member got its assignment.
+    pub(crate) fn owns(&self, ownership: Ownership) {
+        self.0.lock().ownerships.push(ownership);
+    }
+
+    /// The assignments since the last call.
+    pub(crate) fn take_ownerships(&self) -> Vec<Ownership> {
+        std::mem::take(&mut self.0.lock().ownerships)
+    }
+
+    /// The commits that are answered by now.
+    pub(crate) fn offsets_answered(&self) -> Committed {
+        self.0.lock().offsets_answered.clone()
+    }
+
+    /// Somebody asks for this to be committed.
+    pub(crate) fn offsets_sent(&self, positions: &[(i32, Offset)]) {
+        let sent = &mut self.0.lock().offsets_sent;
+        for (partition, offset) in positions {
+            let most = sent.entry(*partition).or_insert(*offset);
+            *most = (*most).max(*offset);
+        }
+    }
+
+    /// A commit was answered; `bounds` had been answered before it was sent.
+    pub(crate) fn offsets_committed(&self, positions: &[(i32, Offset)], bounds: &Committed) {
+        let entries = &mut *self.0.lock();
+        for (partition, offset) in positions {
+            entries.told(*partition, *offset, bounds, true);
+            let answered = entries.offsets_answered.entry(*partition).or_insert(*offset);
+            *answered = (*answered).max(*offset);
+        }
+    }
+
+    /// A committed offset was fetched; `bounds` had been answered before it was asked for.
+    pub(crate) fn offset_fetched(&self, partition: i32, offset: Offset, bounds: &Committed) {
+        self.0.lock().told(partition, offset, bounds, false);
+    }
+
+    /// The offsets told since the last call.
+    pub(crate) fn take_offsets_told(&self) -> Vec<OffsetTold> {
+        std::mem::take(&mut self.0.lock().offsets_told)
+    }
+
+    pub(crate) fn oddity(&self) -> Option<(&'static str, String)> {
         self.0.lock().oddity.clone()
     }
 
@@ -106,5 +206,18 @@ impl History {
     /// Everything consumed, in order of time.
     pub(crate) fn read(&self) -> Vec<Consumed> {
         self.0.lock().consumed.clone()
+    }
+}
+
+impl Entries {
+    fn told(&mut self, partition: i32, offset: Offset, bounds: &Committed, is_commit: bool) {
+        let none = Offset(-1);
+        self.offsets_told.push(OffsetTold {
+            partition,
+            offset,
+            at_least: bounds.get(&partition).copied().unwrap_or(none),
+            at_most: self.offsets_sent.get(&partition).copied().unwrap_or(none),
+            is_commit,
+        });
     }
 }

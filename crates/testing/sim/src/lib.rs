@@ -1,4 +1,4 @@
-//! The deterministic cluster: world, network, disk, clock, faults, workload, oracle, invariants.
+//! The deterministic cluster: world, network, disk, clock, faults, clients, oracle, invariants.
 //!
 //! The real openraft and Raft store, the real controllers and brokers, over a disk in memory and wires that delay, lose and
 //! break, on one thread, from one seed. [`run()`] takes a [`Scenario`] from an empty cluster through its faults to a
@@ -6,9 +6,15 @@
 //!
 //! Where entropy comes from, and what closes each source: time (a paused timer a process, `clock` and `scope`), scheduling
 //! (tokio's seed), election timeouts (`controller::raft::seed_randomness`), ids (seeds in the parts' configurations), hash
-//! maps' keys (`entropy`), message order (`fabric`, by arrival time), the disk (`storage::testing`).
+//! maps' keys (`entropy`), message order (`fabric`, by arrival time), the disk (`storage::testing`), the order in which a
+//! dying process lets go of its connections (`fabric::TellOnDrop`).
+//!
+//! The clients speak Kafka's protocol: their frames go over the same wires into the broker's own connection code, dispatch
+//! table and handlers (`entrance`), consumer groups included.
 
+mod clients;
 mod clock;
+mod entrance;
 mod entropy;
 mod fabric;
 mod faults;
@@ -22,7 +28,6 @@ mod scope;
 mod stream;
 mod trace;
 mod view;
-mod workload;
 mod world;
 
 #[cfg(test)]

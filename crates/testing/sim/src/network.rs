@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use broker::BrokerContext;
+use bytes::Bytes;
+use parking_lot::Mutex;
 use rpc::proto::{
     BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, Lane, LeaderToFollower,
     QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
@@ -14,8 +15,8 @@ use rpc::{DialOutcome, Link, Network, NetworkError, PeerAddress, Refused, Servic
 use tokio::sync::oneshot;
 
 use crate::clock::SimClock;
-use crate::fabric::{BROKER_PORT, Fabric, NodeId, Passage, Process, Target, host_name};
-use crate::stream::{End, connect};
+use crate::fabric::{BROKER_PORT, Fabric, NodeId, Passage, Process, Target, TellOnDrop, host_name};
+use crate::stream::{Breakable, End, connect};
 
 /// The wires as one node has them.
 #[derive(Debug, Clone)]
@@ -98,9 +99,14 @@ impl SimNetwork {
             1,
         ]);
         let (tx, rx) = oneshot::channel();
+        let tx = Arc::new(Mutex::new(Some(tx)));
+        let unanswered = Arc::clone(&tx);
+        // The caller learns of the other process's end by the loss of its answer.
+        let farewell = TellOnDrop::new(&self.fabric, move || drop(unanswered.lock().take()));
         let (fabric, origin) = (Arc::clone(&self.fabric), self.node);
         let there = process.clock.clone();
         process.handle.clone().spawn(async move {
+            let _farewell = farewell;
             there.sleep_until(arrives).await;
             // As it is then: a server that came up meanwhile, or has more services by now.
             let Some(process) = fabric.process(node) else { return };
@@ -109,7 +115,9 @@ impl SimNetwork {
                 Passage::Arrives(delay) => Reply::At(there.now_ms() + delay, answer),
                 Passage::Lost => Reply::Lost,
             };
-            let _ = tx.send(reply);
+            if let Some(tx) = tx.lock().take() {
+                let _ = tx.send(reply);
+            }
         });
         let reply = tokio::select! {
             biased;
@@ -133,33 +141,30 @@ impl SimNetwork {
         }
     }
 
-    /// A client's request to a broker: `serve` runs there. `None`: the broker isn't open yet.
-    pub(crate) async fn request<T, S, F>(
+    /// A client's connection to a broker; requests are framed, answers come without their size.
+    pub(crate) async fn connect_client(
         &self,
         node: NodeId,
         deadline: Duration,
-        serve: S,
-    ) -> Result<Option<T>, NetworkError>
-    where
-        T: Send + 'static,
-        S: FnOnce(Arc<BrokerContext>) -> F + Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
+    ) -> Result<(Link<Bytes, Bytes>, Arc<dyn Breakable>), NetworkError> {
         let to = PeerAddress::new(&host_name(node), BROKER_PORT);
-        self.call(&to, deadline, move |process| async move {
-            match process.context {
-                Some(context) => Some(serve(context).await),
-                None => None,
-            }
+        self.open(&to, deadline, |process, link| {
+            let entrance = process.entrance.clone()?;
+            Some(async move { entrance.serve(link).await })
         })
         .await
     }
 
-    async fn open<A, B, S, F>(&self, to: &PeerAddress, deadline: Duration, serve: S) -> Result<Link<A, B>, NetworkError>
+    async fn open<A, B, S, F>(
+        &self,
+        to: &PeerAddress,
+        deadline: Duration,
+        serve: S,
+    ) -> Result<(Link<A, B>, Arc<dyn Breakable>), NetworkError>
     where
         A: Send + std::fmt::Debug + 'static,
         B: Send + std::fmt::Debug + 'static,
-        S: FnOnce(Services, Link<B, A>) -> Option<F> + Send + 'static,
+        S: FnOnce(&Process, Link<B, A>) -> Option<F> + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let near = End {
@@ -168,9 +173,8 @@ impl SimNetwork {
             clock: self.clock.clone(),
         };
         let fabric = Arc::clone(&self.fabric);
-        let (address, port) = (to.clone(), to.port);
+        let address = to.clone();
         let opened = self.call(to, deadline, move |process| async move {
-            let services = services_at(&process, port)?;
             let node = match fabric.target(&address) {
                 Target::Process(node, _) => node,
                 Target::Refuses(_) | Target::Silent => return None,
@@ -180,10 +184,10 @@ impl SimNetwork {
                 handle: process.handle.clone(),
                 clock: process.clock.clone(),
             };
-            let (near_link, far_link) = connect::<A, B>(&fabric, &near, &far);
-            let serving = serve(services, far_link)?;
+            let connected = connect::<A, B>(&fabric, &near, &far);
+            let serving = serve(&process, connected.far)?;
             process.handle.spawn(serving);
-            Some(near_link)
+            Some((connected.near, connected.wire))
         });
         opened
             .await?
@@ -260,11 +264,12 @@ impl Network for SimNetwork {
         to: &PeerAddress,
         deadline: Duration,
     ) -> Result<Link<BrokerToController, ControllerToBroker>, NetworkError> {
-        self.open(to, deadline, |services, link| {
-            let controller = services.controller?;
+        let port = to.port;
+        let opened = self.open(to, deadline, move |process, link| {
+            let controller = services_at(process, port)?.controller?;
             Some(async move { controller.session(link).await })
-        })
-        .await
+        });
+        Ok(opened.await?.0)
     }
 
     async fn replication(
@@ -273,11 +278,12 @@ impl Network for SimNetwork {
         _lane: Lane,
         deadline: Duration,
     ) -> Result<Link<FollowerToLeader, LeaderToFollower>, NetworkError> {
-        self.open(to, deadline, |services, link| {
-            let replication = services.replication?;
+        let port = to.port;
+        let opened = self.open(to, deadline, move |process, link| {
+            let replication = services_at(process, port)?.replication?;
             Some(async move { replication.stream(link).await })
-        })
-        .await
+        });
+        Ok(opened.await?.0)
     }
 
     async fn dial(&self, to: &PeerAddress, deadline: Duration) -> DialOutcome {

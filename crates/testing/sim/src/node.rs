@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BlockingPool, Broker, BrokerContext, BrokerEnvironment, NewUuid};
+use broker::{BlockingPool, Broker, BrokerContext, BrokerEnvironment, ClientStreams, NewUuid};
 use config::{Properties, ServerConfig};
 use controller::raft::{LogIo, MetadataQuorum, QuorumConfig, RaftThreads, VoterAddress};
 use controller::{Controller, ControllerConfig, RpcRaftTransport};
@@ -17,6 +17,7 @@ use storage::FileSystem;
 use storage::testing::MemoryFileSystem;
 use types::{BootId, BrokerId, Uuid};
 
+use crate::entrance::{Entrance, OFFSETS_COMMIT_MS};
 use crate::fabric::{BROKER_PORT, CONTROLLER_PORT, Fabric, NodeId, Process, host_name};
 use crate::network::SimNetwork;
 use crate::scope::Scope;
@@ -28,6 +29,8 @@ pub(crate) struct Boot {
     pub(crate) nodes: NodeId,
     pub(crate) seed: u64,
     pub(crate) boot_id: u64,
+    /// Whether every acknowledgement waits for the disk.
+    pub(crate) synced: bool,
 }
 
 /// What the world sees of a running node.
@@ -36,6 +39,8 @@ pub(crate) struct Parts {
     pub(crate) quorum: Option<MetadataQuorum>,
     pub(crate) context: Option<Arc<BrokerContext>>,
     broker: Option<Arc<Broker>>,
+    /// Where clients come in.
+    pub(crate) entrance: Option<Arc<Entrance>>,
     /// Why the process ends by itself.
     pub(crate) failure: Option<String>,
 }
@@ -76,7 +81,7 @@ impl Node {
             clock: scope.clock().clone(),
             controller: None,
             broker: None,
-            context: None,
+            entrance: None,
         };
         fabric.register(boot.node, process);
         let parts = Arc::new(Mutex::new(Parts::default()));
@@ -113,6 +118,11 @@ fn server_config(boot: &Boot) -> Result<ServerConfig, String> {
         .map(|node| format!("{node}@{}:{CONTROLLER_PORT}", host_name(node)))
         .collect();
     let host = host_name(boot.node);
+    let flush = if boot.synced {
+        "log.flush.interval.messages=1\n"
+    } else {
+        ""
+    };
     let text = format!(
         "process.roles=broker,controller\n\
          node.id={}\n\
@@ -128,7 +138,11 @@ fn server_config(boot: &Boot) -> Result<ServerConfig, String> {
          leader.imbalance.check.interval.seconds=2\n\
          replica.high.watermark.checkpoint.interval.ms=700\n\
          log.flush.offset.checkpoint.interval.ms=900\n\
-         offsets.topic.replication.factor=3\n",
+         offsets.topic.replication.factor=3\n\
+         offsets.topic.num.partitions=2\n\
+         offsets.commit.timeout.ms={OFFSETS_COMMIT_MS}\n\
+         group.min.session.timeout.ms=1000\n\
+         group.initial.rebalance.delay.ms=300\n{flush}",
         boot.node,
         voters.join(","),
     );
@@ -266,8 +280,10 @@ impl Starting {
                 fail(&parts, format!("broker: {fault:?}"));
             }
         });
+        let entrance = Entrance::new(ClientStreams::new(broker.context()), self.clock.clone());
         {
             let mut parts = self.parts.lock();
+            parts.entrance = Some(Arc::clone(&entrance));
             parts.context = Some(Arc::clone(broker.context()));
             parts.broker = Some(Arc::clone(&broker));
         }
@@ -276,7 +292,7 @@ impl Starting {
                 replication: Some(broker.replication()),
                 ..Services::default()
             });
-            process.context = Some(Arc::clone(broker.context()));
+            process.entrance = Some(entrance);
         });
         let mut state = session.state();
         tokio::spawn(session.run());

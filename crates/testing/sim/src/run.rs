@@ -4,9 +4,9 @@ use std::sync::Once;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use crate::clients::{TOPIC, Writer};
 use crate::faults::FaultPlan;
 use crate::invariants::Violation;
-use crate::workload::TOPIC;
 use crate::world::{Scenario, World};
 use crate::{entropy, panics};
 
@@ -14,6 +14,9 @@ use crate::{entropy, panics};
 const FORM_MS: u64 = 20_000;
 /// After the last fault everything is in sync again within this.
 const SETTLE_MS: u64 = 40_000;
+
+/// Members of the consumer group.
+const MEMBERS: i64 = 3;
 
 static WARM: Once = Once::new();
 
@@ -184,27 +187,18 @@ fn describe(world: &World) -> String {
 /// The story of every run: a cluster forms, is written to while `middle` happens, and comes to rest.
 fn live(world: &mut World, middle: fn(&mut World) -> Result<(), Violation>) -> Result<(), Violation> {
     let scenario = world.scenario;
-    let clients = world.clients.clone();
-    let mut configs = vec![("segment.ms", "1500".to_owned())];
-    if scenario.synced {
-        configs.push(("flush.messages", "1".to_owned()));
-    }
+    let (clients, seed) = (world.clients.clone(), world.seed());
+    let configs = [("segment.ms", "1500".to_owned())];
     world.spawn(async move {
-        let _ = clients.create_topic(TOPIC, scenario.partitions, configs).await;
+        let _ = clients
+            .create_topic(seed, TOPIC, scenario.partitions, &configs, None)
+            .await;
     });
     if !world.run_until(FORM_MS, World::all_in_sync)? {
         return Err(late("no cluster with its topic came about", world));
     }
     world.trace.event(world.now_ms, format_args!("the topic is there"));
-    for partition in 0..scenario.partitions {
-        for (at, idempotent) in [(0, true), (1, true), (2, false)] {
-            let (clients, seed) = (world.clients.clone(), world.seed());
-            let id = 1_000 + i64::from(partition) * 10 + at;
-            world.spawn(clients.write(id, partition, idempotent, seed));
-        }
-        let (clients, seed) = (world.clients.clone(), world.seed());
-        world.spawn(clients.read(i64::from(partition), partition, seed));
-    }
+    start_clients(world);
     if scenario.churn {
         let (clients, seed) = (world.clients.clone(), world.seed());
         world.spawn(clients.churn(seed));
@@ -224,8 +218,42 @@ fn live(world: &mut World, middle: fn(&mut World) -> Result<(), Violation>) -> R
     if !world.run_until(SETTLE_MS, |world| world.writing() == 0 && world.is_settled())? {
         return Err(late("the cluster did not come to rest", world));
     }
+    if !world.run_until(SETTLE_MS, World::is_consumed)? {
+        let answered = world.history.offsets_answered();
+        return Err(late(
+            &format!("the group did not read everything: it has {answered:?}"),
+            world,
+        ));
+    }
     world.look()?;
     world.invariants.check_history(&world.history)
+}
+
+/// Producers, lone consumers, and a group.
+fn start_clients(world: &mut World) {
+    let partitions = world.scenario.partitions;
+    for partition in 0..partitions {
+        for (at, idempotent) in [(0, true), (1, true), (2, false)] {
+            let writer = Writer {
+                id: 1_000 + i64::from(partition) * 10 + at,
+                partition,
+                idempotent,
+                seed: world.seed(),
+            };
+            world.spawn(world.clients.clone().write(writer));
+        }
+        let (clients, seed) = (world.clients.clone(), world.seed());
+        world.spawn(clients.read(i64::from(partition), partition, seed));
+    }
+    let (clients, seed) = (world.clients.clone(), world.seed());
+    let members: Vec<(i64, u64)> = (1..=MEMBERS).map(|name| (name, world.seed())).collect();
+    let handle = world.client_handle();
+    world.spawn(async move {
+        clients.clone().found_group(partitions, seed).await;
+        for (name, seed) in members {
+            handle.spawn(clients.clone().join(name, seed));
+        }
+    });
 }
 
 /// Faults as the plan draws them.

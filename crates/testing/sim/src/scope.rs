@@ -48,12 +48,14 @@ impl Scope {
     }
 
     /// Lets time pass at once, as after a stopped process goes on: every timer in between is late.
-    pub(crate) fn jump_to(&self, at_ms: u64) {
+    /// Tells how long it was.
+    pub(crate) fn jump_to(&self, at_ms: u64) -> u64 {
         let clock = self.clock.clone();
         self.runtime.block_on(async move {
             let behind = at_ms.saturating_sub(clock.now_ms());
             tokio::time::advance(std::time::Duration::from_millis(behind)).await;
-        });
+            behind
+        })
     }
 
     /// Runs `look` with this runtime's time.

@@ -9,7 +9,7 @@ use rpc::Link;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::SimClock;
-use crate::fabric::{Fabric, KEEP_ALIVE_MS, NodeId, SLICE_MS};
+use crate::fabric::{Fabric, KEEP_ALIVE_MS, NodeId, SLICE_MS, TellOnDrop};
 
 /// Messages on the wire before the sender waits.
 const WINDOW: usize = 32;
@@ -117,15 +117,6 @@ impl<A: Send + Debug, B: Send + Debug> Breakable for Connection<A, B> {
     }
 }
 
-/// A side that goes away, by itself or with its process, closes its direction.
-struct CloseOnDrop<'a, T>(&'a Pipe<T>, &'a Fabric);
-
-impl<T> Drop for CloseOnDrop<'_, T> {
-    fn drop(&mut self) {
-        self.0.close(self.1);
-    }
-}
-
 /// One end: where its tasks run.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -134,8 +125,15 @@ pub(crate) struct End {
     pub(crate) clock: SimClock,
 }
 
-/// Connects two processes; the links are for the users at either end.
-pub(crate) fn connect<A, B>(fabric: &Arc<Fabric>, near: &End, far: &End) -> (Link<A, B>, Link<B, A>)
+/// A connection: its links, for the users at either end, and what breaks it.
+pub(crate) struct Connected<A, B> {
+    pub(crate) near: Link<A, B>,
+    pub(crate) far: Link<B, A>,
+    pub(crate) wire: Arc<dyn Breakable>,
+}
+
+/// Connects two processes.
+pub(crate) fn connect<A, B>(fabric: &Arc<Fabric>, near: &End, far: &End) -> Connected<A, B>
 where
     A: Send + Debug + 'static,
     B: Send + Debug + 'static,
@@ -146,20 +144,36 @@ where
     });
     let weak: std::sync::Weak<Connection<A, B>> = Arc::downgrade(&connection);
     fabric.add_connection(near.node, far.node, weak);
+    let wire: Arc<dyn Breakable> = Arc::clone(&connection) as _;
+    // A side that goes away, by itself or with its process, closes its direction.
+    let (closed, here) = (Arc::clone(&connection), Arc::clone(fabric));
+    let near_close = TellOnDrop::new(fabric, move || closed.forth.close(&here));
+    let (closed, here) = (Arc::clone(&connection), Arc::clone(fabric));
+    let far_close = TellOnDrop::new(fabric, move || closed.back.close(&here));
     let (near_user, near_pump) = Link::<A, B>::pair();
     let (far_user, far_pump) = Link::<B, A>::pair();
     let (at_near, here, clock) = (Arc::clone(&connection), Arc::clone(fabric), near.clock.clone());
     near.handle
-        .spawn(async move { pump(&here, &clock, &at_near.forth, &at_near.back, near_pump).await });
+        .spawn(async move { pump(&here, &clock, &at_near.forth, &at_near.back, near_pump, near_close).await });
     let (here, clock) = (Arc::clone(fabric), far.clock.clone());
     far.handle
-        .spawn(async move { pump(&here, &clock, &connection.back, &connection.forth, far_pump).await });
-    (near_user, far_user)
+        .spawn(async move { pump(&here, &clock, &connection.back, &connection.forth, far_pump, far_close).await });
+    Connected {
+        near: near_user,
+        far: far_user,
+        wire,
+    }
 }
 
 /// Serves one end until it, the user or the other end closes.
-async fn pump<Out, In>(fabric: &Fabric, clock: &SimClock, out: &Pipe<Out>, inward: &Pipe<In>, link: Link<In, Out>) {
-    let _close = CloseOnDrop(out, fabric);
+async fn pump<Out, In>(
+    fabric: &Fabric,
+    clock: &SimClock,
+    out: &Pipe<Out>,
+    inward: &Pipe<In>,
+    link: Link<In, Out>,
+    _close: TellOnDrop,
+) {
     let Link { tx, mut rx } = link;
     tokio::select! {
         biased;

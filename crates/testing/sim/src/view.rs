@@ -8,9 +8,9 @@ use controller::raft::{AppliedImage, MetadataQuorum};
 use metadata::MetadataImage;
 use types::{BrokerEpoch, LeaderEpoch, Offset, TopicIdPartition};
 
+use crate::clients::TOPIC;
 use crate::fabric::NodeId;
 use crate::node::Node;
-use crate::workload::TOPIC;
 
 /// One replica.
 #[derive(Debug, Clone)]

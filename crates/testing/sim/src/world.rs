@@ -14,6 +14,7 @@ use storage::FileSystem;
 use storage::testing::MemoryFileSystem;
 use types::TopicIdPartition;
 
+use crate::clients::Clients;
 use crate::fabric::{Fabric, NodeId, Process, SLICE_MS, Weather};
 use crate::faults::{Fault, FaultPlan};
 use crate::history::History;
@@ -24,7 +25,6 @@ use crate::panics;
 use crate::scope::Scope;
 use crate::trace::Trace;
 use crate::view::{NodeView, event_partitions, newest_image};
-use crate::workload::Clients;
 
 /// The invariants are looked at so often, and before and after every fault.
 const LOOK_EVERY_MS: u64 = 10;
@@ -96,7 +96,7 @@ impl World {
             clock: client_scope.clock().clone(),
             controller: None,
             broker: None,
-            context: None,
+            entrance: None,
         };
         fabric.register(0, process);
         let network = SimNetwork::new(
@@ -149,6 +149,11 @@ impl World {
         self.dice.next_u64()
     }
 
+    /// Where clients run.
+    pub(crate) fn client_handle(&self) -> tokio::runtime::Handle {
+        self.client_scope.handle()
+    }
+
     /// Runs a client's task.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.client_scope.handle().spawn(task);
@@ -190,7 +195,10 @@ impl World {
                 Some(at) if at > self.now_ms => continue,
                 Some(_) => {
                     host.frozen_until = None;
-                    node.scope.jump_to(self.now_ms);
+                    let stopped_ms = node.scope.jump_to(self.now_ms);
+                    if let Some(entrance) = &node.parts.lock().entrance {
+                        entrance.excuse(stopped_ms);
+                    }
                 }
                 None => {}
             }
@@ -309,6 +317,7 @@ impl World {
             nodes: self.scenario.nodes,
             seed,
             boot_id: host.boot_id,
+            synced: self.scenario.synced,
         };
         let started = Node::start(boot, host.disk.clone(), &self.fabric, self.now_ms, skew).map_err(fault)?;
         host.running = Some(started);
@@ -331,11 +340,14 @@ impl World {
             }
         }
         let process = self.fabric.unregister(node, how == End::PowerCut);
-        if let Some(Node { scope, parts }) = host.running.take() {
-            drop(scope);
-            drop(parts);
-        }
-        drop(process);
+        let running = host.running.take();
+        self.fabric.bury(|| {
+            if let Some(Node { scope, parts }) = running {
+                drop(scope);
+                drop(parts);
+            }
+            drop(process);
+        });
         if how == End::PowerCut {
             self.invariants.on_power_cut(node);
         }
@@ -443,15 +455,18 @@ impl World {
         host.stopping = Some((now, again_ms));
         let parts = Arc::clone(&running.parts);
         running.scope.handle().spawn(async move {
-            let (broker, quorum) = {
+            let (broker, entrance, quorum) = {
                 let parts = parts.lock();
-                (parts.broker(), parts.quorum.clone())
+                (parts.broker(), parts.entrance.clone(), parts.quorum.clone())
             };
             if let Some(broker) = broker {
                 broker.begin_shutdown();
                 let mut session = broker.session();
                 let moved = session.wait_for(|state| state.may_stop || state.rejected.is_some());
                 let _ = tokio::time::timeout(Duration::from_secs(2), moved).await;
+                if let Some(entrance) = entrance {
+                    entrance.stop();
+                }
                 if let Err(error) = broker.close().await {
                     parts.lock().failure.get_or_insert(format!("close: {error}"));
                 }
@@ -495,7 +510,7 @@ impl World {
     #[cfg(test)]
     pub(crate) fn leader_of(&self, partition: i32) -> Option<NodeId> {
         let image = newest_image(&self.views())?;
-        let topic = image.topic(crate::workload::TOPIC)?;
+        let topic = image.topic(crate::clients::TOPIC)?;
         topic
             .partition(types::PartitionIndex(partition))?
             .leader
@@ -520,6 +535,16 @@ impl World {
                         views.iter().filter(whole).count() == 3
                     })
             })
+    }
+
+    /// The group has committed everything.
+    pub(crate) fn is_consumed(&self) -> bool {
+        let answered = self.history.offsets_answered();
+        newest_image(&self.views()).is_some_and(|image| {
+            event_partitions(&image)
+                .iter()
+                .all(|id| answered.get(&id.partition.0) == Some(&self.invariants.committed().end(*id)))
+        })
     }
 
     /// Writers that haven't ended.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use config::NetworkConfig;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc::GrpcServer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -76,6 +77,24 @@ impl KafkaServer {
         })
     }
 
+    /// A server that begins to serve clients once this broker is unfenced (LISTEN-1).
+    pub(crate) fn start(broker: &Arc<BrokerContext>) -> Arc<Self> {
+        let (serve, serving) = watch::channel(false);
+        let context = Arc::clone(broker);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = context.publisher.unfenced() => drop(serve.send_replace(true)),
+                () = serve.closed() => {}
+            }
+        });
+        Self::new(broker, serving)
+    }
+
+    /// Whether clients are served by now.
+    pub(crate) fn is_serving(&self) -> bool {
+        *self.serving.borrow()
+    }
+
     /// Accepts until `shutdown` turns true, then lets the open connections send what is due.
     pub(crate) async fn serve(self: Arc<Self>, listener: ListenerSocket, mut shutdown: watch::Receiver<bool>) {
         let name: Arc<str> = Arc::from(listener.name.as_str());
@@ -132,17 +151,33 @@ impl KafkaServer {
                 None => return,
             }
         }
+        let (source, sink) = stream.into_split();
+        self.converse(source, sink, &name, address, shutdown).await;
+        drop(slot);
+    }
+
+    /// Serves a client's connection, once clients are served at all.
+    pub(crate) async fn converse<R, W>(
+        &self,
+        source: R,
+        sink: W,
+        listener: &str,
+        address: IpAddr,
+        shutdown: watch::Receiver<bool>,
+    ) where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         if !self.may_serve(shutdown.clone()).await {
             return;
         }
         let client = ClientConnection {
-            listener: name.to_string(),
+            listener: listener.to_owned(),
             address,
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
         };
         let _counted = Counted::new(&self.metrics);
-        let (source, sink) = stream.into_split();
         Connection::new(
             Arc::clone(&self.dispatcher),
             self.settings.clone(),

@@ -54,11 +54,6 @@ impl CommittedLog {
         self.fixed.get(&id).into_iter().flat_map(|fixed| fixed.batches.values())
     }
 
-    /// The partitions in which anything is committed.
-    pub(crate) fn partitions(&self) -> impl Iterator<Item = TopicIdPartition> {
-        self.fixed.keys().copied()
-    }
-
     /// First offset that isn't committed.
     pub(crate) fn end(&self, id: TopicIdPartition) -> Offset {
         self.fixed.get(&id).map_or(Offset::ZERO, |fixed| fixed.end)
@@ -96,8 +91,8 @@ impl CommittedLog {
                     fixed.batches.insert(at, Bytes::copy_from_slice(&batch.bytes));
                     copies.check_copies(replica.id, fixed.end)?;
                 } else if fixed.batches.get(&at).is_none_or(|known| known != &batch.bytes) {
-                    let known = fixed.batches.get(&at).map(crate::workload::values_of);
-                    let found = crate::workload::values_of(&batch.bytes);
+                    let known = fixed.batches.get(&at).map(crate::clients::values_of);
+                    let found = crate::clients::values_of(&batch.bytes);
                     return Err(Violation::new(
                         "VIS",
                         format!(

@@ -1,10 +1,14 @@
 //! The promises, as code: one property a file, looked at after every step.
 
+mod answers;
+mod claims;
 mod committed;
+mod committed_offsets;
 mod high_watermark;
 mod leader;
 mod metadata;
 mod oracle;
+mod ownership;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +16,18 @@ use std::sync::Arc;
 use ::metadata::PartitionRegistration;
 use types::BrokerId;
 
+use crate::clients::TOPIC;
 use crate::fabric::NodeId;
 use crate::history::{History, SequenceRefusal};
 use crate::node::Node;
 use crate::view::NodeView;
-use crate::workload::TOPIC;
 
 pub(crate) use committed::CommittedLog;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The promise's id: ACK, VIS, HW-1 to HW-3, LEAD, META, LIVE, FAULT.
+    /// The promise's id: ACK, VIS, HW-1 to HW-3, LEAD, META, IDEM, GRP-1 to GRP-4, PID-1, CONN-2, LISTEN-1, LIVE, FAULT.
     pub id: &'static str,
     /// What was found.
     pub why: String,
@@ -42,6 +46,7 @@ pub(crate) struct Invariants {
     high_watermark: high_watermark::HighWatermarks,
     leader: leader::Leaders,
     metadata: metadata::Metadata,
+    ownership: ownership::Owners,
 }
 
 impl Invariants {
@@ -52,14 +57,18 @@ impl Invariants {
         running: &BTreeMap<NodeId, &Node>,
         history: &History,
     ) -> Result<(), Violation> {
-        if let Some(oddity) = history.oddity() {
-            return Err(Violation::new("ACK", oddity));
+        if let Some((promise, oddity)) = history.oddity() {
+            return Err(Violation::new(promise, oddity));
         }
+        answers::check(running)?;
+        committed_offsets::check(history)?;
+        self.ownership.check(history)?;
         self.leader.check(views)?;
         self.metadata.check(views)?;
         self.high_watermark.check(views)?;
         self.committed
             .check(views, running, &self.high_watermark, self.metadata.newest())?;
+        claims::check(history, &self.committed, self.metadata.newest())?;
         self.check_refusals(views, history)
     }
 
@@ -98,7 +107,7 @@ impl Invariants {
 
     /// The end: what the clients were told against what stands in the log.
     pub(crate) fn check_history(&self, history: &History) -> Result<(), Violation> {
-        oracle::check(history, &self.committed)
+        oracle::check(history, &self.committed, self.metadata.newest())
     }
 
     pub(crate) fn committed(&self) -> &CommittedLog {

@@ -2,23 +2,31 @@
 //! doesn't stand; what a consumer got is what stands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use ::metadata::MetadataImage;
 use types::Offset;
 
 use super::{CommittedLog, Violation};
+use crate::clients::values_of;
 use crate::history::{Fate, History};
-use crate::workload::values_of;
+use crate::view::event_partitions;
 
 fn broken(why: String) -> Violation {
     Violation::new("ACK", why)
 }
 
 /// Compares the clients' story with the committed logs.
-pub(super) fn check(history: &History, committed: &CommittedLog) -> Result<(), Violation> {
+pub(super) fn check(
+    history: &History,
+    committed: &CommittedLog,
+    image: Option<&Arc<MetadataImage>>,
+) -> Result<(), Violation> {
+    let partitions = image.map(|image| event_partitions(image)).unwrap_or_default();
     let mut stands: BTreeMap<(i32, String), Offset> = BTreeMap::new();
     let mut at: BTreeMap<(i32, Offset), String> = BTreeMap::new();
     let mut last: BTreeMap<(i32, i64), i64> = BTreeMap::new();
-    for id in committed.partitions() {
+    for id in partitions {
         for bytes in committed.bytes(id) {
             for (offset, value) in values_of(bytes) {
                 let partition = id.partition.0;
