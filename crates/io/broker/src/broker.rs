@@ -11,7 +11,7 @@ use metadata::MetadataImage;
 use metadata::proto::{Listener, PartitionId, RegisterBrokerRequest};
 use rpc::{Network, PeerAddress, PeerIdentity, ReplicationService};
 use storage::FileSystem;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use types::{BootId, BrokerEpoch, ClusterId};
 
 use crate::apis::ApiState;
@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::context::{BrokerContext, NewUuid};
 use crate::controller_client::ControllerClient;
 use crate::coordinator::GroupCoordinator;
+use crate::directory_watch;
 use crate::fault::{Fault, FaultSink};
 use crate::log_manager::{FoundLogs, LogManager, LogManagerError};
 use crate::maintenance::{self, BackgroundQueues};
@@ -99,10 +100,13 @@ impl Broker {
             config.node_id,
             Arc::clone(new_uuid),
         );
+        let metadata = config.roles.controller.then(|| config.metadata_log_dir.clone());
         let (boot, now) = (boot_id.clone(), clock.now());
         let opened = pool
             .run(move || {
-                let logs = LogManager::open(&file_system, &paths, node, &mut || uuids.new_uuid())?;
+                let logs = LogManager::open(&file_system, &paths, metadata.as_deref(), node, &mut || {
+                    uuids.new_uuid()
+                })?;
                 let found = logs.load(&boot, now)?;
                 Ok::<_, LogManagerError>((logs, found))
             })
@@ -110,7 +114,7 @@ impl Broker {
         let (logs, found) = match opened {
             Some(opened) => opened?,
             None => (
-                LogManager::open(&environment.file_system, &[], node, &mut || new_uuid.new_uuid())?,
+                LogManager::open(&environment.file_system, &[], None, node, &mut || new_uuid.new_uuid())?,
                 FoundLogs::default(),
             ),
         };
@@ -135,7 +139,7 @@ impl Broker {
             proposals,
             flushes,
             deletions,
-            faults,
+            hurry: Notify::new(),
             metrics: Arc::new(BrokerMetrics::new()),
         });
         let fetchers = ReplicaFetchers::new(
@@ -162,6 +166,7 @@ impl Broker {
         let groups = GroupCoordinator::new(Arc::clone(&replicas), &config.groups);
         let listeners: Vec<Arc<dyn ImageListener>> = vec![Arc::clone(&groups) as _];
         let publisher = Arc::new(MetadataPublisher::new(Arc::clone(&replicas), listeners));
+        directory_watch::start(&replicas, faults);
         maintenance::start(
             &replicas,
             config,
@@ -252,18 +257,14 @@ impl Broker {
         self.shutdown.send_replace(true);
     }
 
-    /// Closes the logs and marks the directories as clean.
+    /// Closes the logs and marks the directories as clean, those that can be.
     ///
     /// # Errors
-    /// The disk's.
+    /// When no directory is left.
     pub async fn close(&self) -> Result<(), LogManagerError> {
         let replicas = Arc::clone(&self.context.replicas);
-        self.context
-            .replicas
-            .pool()
-            .run(move || replicas.close())
-            .await
-            .unwrap_or(Ok(()))
+        self.context.replicas.pool().run(move || replicas.close()).await;
+        self.logs.check_usable()
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use storage::{
-    Checkpoint, CheckpointEntry, DirectoryError, FileSystem, Incarnation, Log, LogConfig, LogDirectory, LogError,
-    MetaProperties, OpenInput,
+    Checkpoint, CheckpointEntry, DirectoryError, DirectoryHealth, FileSystem, Incarnation, Log, LogConfig,
+    LogDirectory, LogError, MetaProperties, OpenInput,
 };
 use thiserror::Error;
 use types::{
@@ -20,17 +20,7 @@ use types::{
     TopicPartition, Uuid,
 };
 
-/// The quorum's own directory lies among the partitions', as in Kafka.
-const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// One `log.dirs` entry in use.
-#[derive(Debug)]
-pub struct DataDirectory {
-    /// Its files.
-    pub directory: LogDirectory,
-    /// Its identity.
-    pub id: DirectoryId,
-}
+use crate::data_directory::{DataDirectory, UseError};
 
 /// A log found at start.
 #[derive(Debug)]
@@ -91,6 +81,28 @@ pub enum LogManagerError {
         /// Ours.
         ours: ClusterId,
     },
+    /// A directory that this process can't go on without.
+    #[error("{path} is offline ({reason}), and {why}")]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What happened to it.
+        reason: String,
+        /// Why it is needed.
+        why: &'static str,
+    },
+}
+
+impl LogManagerError {
+    /// Whether there was no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Directory(error) => error.is_full(),
+            Self::Log(error) => error.is_full(),
+            Self::OtherNode { .. } | Self::OtherCluster { .. } | Self::Unusable { .. } => false,
+        }
+    }
 }
 
 /// All log directories.
@@ -98,54 +110,105 @@ pub enum LogManagerError {
 pub struct LogManager {
     node: BrokerId,
     directories: Vec<DataDirectory>,
+    /// Holds the metadata log of this node: it can't go on without.
+    metadata: Option<usize>,
     partitions: Mutex<Vec<usize>>,
+    /// This incarnation, once it is registered.
+    incarnation: Mutex<Option<Incarnation>>,
 }
 
 impl LogManager {
-    /// Takes the directories into use: locked, identified, checked against the node id.
+    /// Takes the directories into use: locked, identified, checked against the node id. One that can't be read is offline.
+    /// `metadata` is the directory of this node's metadata log.
     ///
     /// # Errors
-    /// When one can't be used.
+    /// When one is somebody else's, or none can be used, or not the one of the metadata log.
     pub fn open(
         file_system: &Arc<dyn FileSystem>,
         paths: &[PathBuf],
+        metadata: Option<&Path>,
         node: BrokerId,
         new_id: &mut dyn FnMut() -> Uuid,
     ) -> Result<Self, LogManagerError> {
         let mut directories = Vec::new();
         for path in paths {
-            let directory = LogDirectory::open(Arc::clone(file_system), path)?;
-            let mut properties = directory.meta_properties()?.unwrap_or_default();
-            if let Some(found) = properties.node_id.filter(|found| *found != node) {
-                return Err(LogManagerError::OtherNode {
-                    path: path.clone(),
-                    found,
-                    ours: node,
-                });
-            }
-            let id = properties.directory_id.unwrap_or_else(|| DirectoryId(new_id()));
-            if properties.directory_id.is_none() || properties.node_id.is_none() {
-                properties.directory_id = Some(id);
-                properties.node_id = Some(node);
-                directory.write_meta_properties(&properties)?;
-            }
-            for leftover in directory.leftovers()? {
-                leftover.run()?;
-            }
-            directories.push(DataDirectory { directory, id });
+            directories.push(match DataDirectory::open(file_system, path, node, new_id) {
+                Ok(directory) => directory,
+                Err(UseError::Foreign(error)) => return Err(error),
+                Err(UseError::Broken(error)) => DataDirectory::offline(file_system, path, &error.to_string()),
+            });
         }
-        let partitions = Mutex::new(vec![0; directories.len()]);
-        Ok(Self {
+        let logs = Self {
             node,
+            metadata: metadata.and_then(|metadata| paths.iter().position(|path| path == metadata)),
+            partitions: Mutex::new(vec![0; directories.len()]),
+            incarnation: Mutex::default(),
             directories,
-            partitions,
-        })
+        };
+        logs.check_usable()?;
+        Ok(logs)
     }
 
-    /// The directories' ids.
+    /// Fails when this process can't go on: no directory is left, or the metadata log's is gone (promise DISK).
+    ///
+    /// # Errors
+    /// Says which.
+    pub fn check_usable(&self) -> Result<(), LogManagerError> {
+        let unusable = |directory: &DataDirectory, why| LogManagerError::Unusable {
+            path: directory.health.path().to_owned(),
+            reason: directory.health.reason().to_owned(),
+            why,
+        };
+        let metadata = self.metadata.and_then(|at| self.directories.get(at));
+        if let Some(directory) = metadata.filter(|directory| directory.health.is_offline()) {
+            return Err(unusable(directory, "it holds the metadata log"));
+        }
+        match self.directories.last() {
+            Some(last) if self.directories.iter().all(|directory| directory.health.is_offline()) => {
+                Err(unusable(last, "there is no other data directory"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The ids of the directories that are in use.
     #[must_use]
     pub fn directory_ids(&self) -> Vec<DirectoryId> {
-        self.directories.iter().map(|directory| directory.id).collect()
+        let online = self
+            .directories
+            .iter()
+            .filter(|directory| !directory.health.is_offline());
+        online
+            .filter_map(|directory| Some(directory.open.as_ref()?.id))
+            .collect()
+    }
+
+    /// How the directories stand.
+    pub fn healths(&self) -> impl Iterator<Item = &Arc<DirectoryHealth>> {
+        self.directories.iter().map(|directory| &directory.health)
+    }
+
+    /// How one stands.
+    #[must_use]
+    pub fn health(&self, at: usize) -> &Arc<DirectoryHealth> {
+        &self.directories[at].health
+    }
+
+    /// Does something in every directory in use; one that fails at it is offline, and the others go on.
+    fn in_each(
+        &self,
+        mut work: impl FnMut(usize, &LogDirectory, DirectoryId) -> Result<(), LogManagerError>,
+    ) -> Result<(), LogManagerError> {
+        for (at, data) in self.directories.iter().enumerate() {
+            let Some(open) = data.open.as_ref().filter(|_| !data.health.is_offline()) else {
+                continue;
+            };
+            match work(at, &open.directory, open.id) {
+                Err(LogManagerError::Directory(_) | LogManagerError::Log(_)) if data.health.is_offline() => {}
+                other => other?,
+            }
+        }
+        self.check_usable()
     }
 
     /// The cluster that the directories remember.
@@ -153,16 +216,16 @@ impl LogManager {
     /// # Errors
     /// The disk's.
     pub fn cluster_id(&self) -> Result<Option<ClusterId>, LogManagerError> {
-        for data in &self.directories {
-            if let Some(found) = data
-                .directory
-                .meta_properties()?
-                .and_then(|properties| properties.cluster_id)
-            {
-                return Ok(Some(found));
+        let mut found = None;
+        self.in_each(|_, directory, _| {
+            if found.is_none() {
+                found = directory
+                    .meta_properties()?
+                    .and_then(|properties| properties.cluster_id);
             }
-        }
-        Ok(None)
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Writes the cluster id where it is missing.
@@ -170,105 +233,50 @@ impl LogManager {
     /// # Errors
     /// When a directory belongs to another cluster.
     pub fn join_cluster(&self, cluster: &ClusterId) -> Result<(), LogManagerError> {
-        for data in &self.directories {
-            let properties = data.directory.meta_properties()?.unwrap_or_default();
+        self.in_each(|_, directory, id| {
+            let properties = directory.meta_properties()?.unwrap_or_default();
             match &properties.cluster_id {
-                Some(found) if found == cluster => {}
-                Some(found) => {
-                    return Err(LogManagerError::OtherCluster {
-                        path: data.directory.path().to_owned(),
-                        found: found.clone(),
-                        ours: cluster.clone(),
-                    });
-                }
+                Some(found) if found == cluster => Ok(()),
+                Some(found) => Err(LogManagerError::OtherCluster {
+                    path: directory.path().to_owned(),
+                    found: found.clone(),
+                    ours: cluster.clone(),
+                }),
                 None => {
                     let joined = MetaProperties {
                         cluster_id: Some(cluster.clone()),
                         node_id: Some(self.node),
-                        directory_id: Some(data.id),
+                        directory_id: Some(id),
                     };
-                    data.directory.write_meta_properties(&joined)?;
+                    Ok(directory.write_meta_properties(&joined)?)
                 }
             }
-        }
-        Ok(())
+        })
     }
 
     /// Opens every log that lies here, recovering what isn't clean, and judges the last end (UNCLEAN-1). Blocks on the
     /// disk. Settings come later, with the metadata; until then a log keeps everything.
     ///
     /// # Errors
-    /// When a log can't be opened.
+    /// When no directory is left.
     pub fn load(&self, boot: &BootId, now: TimestampMs) -> Result<FoundLogs, LogManagerError> {
         let mut found = FoundLogs::default();
         let mut epochs = Vec::new();
-        for (at, data) in self.directories.iter().enumerate() {
-            let directory = &data.directory;
-            let clean = directory.clean_shutdown()?.is_some();
-            let incarnation = directory.read_incarnation()?;
-            let synced_only = !clean && incarnation.as_ref().is_none_or(|last| last.boot_id != *boot);
+        self.in_each(|at, directory, _| {
+            let loaded = crate::data_directory::load(directory, boot, now)?;
             // After a power cut a directory doesn't even know what it has lost: a partition's whole directory may be gone. The
             // same holds for one that never was registered, or lost its mark.
-            found.unclean |= synced_only;
-            epochs.push(incarnation.map(|last| last.broker_epoch));
-            let recovery = by_partition(directory.read_checkpoint(Checkpoint::RecoveryPoint)?);
-            let high_watermarks = by_partition(directory.read_checkpoint(Checkpoint::HighWatermark)?);
-            let log_starts = by_partition(directory.read_checkpoint(Checkpoint::LogStartOffset)?);
-            let partitions = directory.partitions()?;
-            let mut recovered = Vec::new();
-            for place in partitions {
-                if place.partition.topic.as_str() == METADATA_TOPIC {
-                    continue;
-                }
-                let Some(topic_id) = place.topic_id else {
-                    tracing::warn!(path = %place.path.display(), "no topic id, left alone");
-                    continue;
-                };
-                let of = |checkpoint: &HashMap<TopicPartition, Offset>| {
-                    checkpoint.get(&place.partition).copied().unwrap_or(Offset::ZERO)
-                };
-                let input = OpenInput {
-                    recovery_point: of(&recovery),
-                    clean_shutdown: clean,
-                    log_start_offset: of(&log_starts),
-                    now,
-                };
-                let keep = LogConfig {
-                    retention_ms: None,
-                    delete: false,
-                    ..LogConfig::default()
-                };
-                let log = Log::open(directory.shared_file_system(), &place.path, topic_id, keep, input)?;
-                let id = TopicIdPartition {
-                    topic_id,
-                    partition: place.partition.partition,
-                };
-                let high_watermark = of(&high_watermarks);
-                recovered.push(CheckpointEntry {
-                    partition: place.partition.clone(),
-                    offset: log.recovery_point(),
-                });
-                if synced_only || log.log_end_offset() < high_watermark {
-                    found.unclean_partitions.push(id);
-                }
-                found.logs.insert(
-                    id,
-                    FoundLog {
-                        log,
-                        topic: place.partition.topic,
-                        high_watermark,
-                        directory: at,
-                    },
-                );
-                if let Some(count) = self.partitions.lock().get_mut(at) {
-                    *count += 1;
-                }
+            found.unclean |= loaded.synced_only;
+            epochs.push(loaded.previous_epoch);
+            found.unclean_partitions.extend(loaded.unclean_partitions);
+            if let Some(count) = self.partitions.lock().get_mut(at) {
+                *count += loaded.logs.len();
             }
-            // A recovery point that went back must be known before the next append; and from here on this directory is
-            // in use: a kill must not look clean.
-            directory.write_checkpoint(Checkpoint::RecoveryPoint, &recovered)?;
-            directory.remove_clean_shutdown()?;
-        }
+            for (id, log) in loaded.logs {
+                found.logs.insert(id, FoundLog { directory: at, ..log });
+            }
+            Ok(())
+        })?;
         // Directories that remember different incarnations were swapped, or restored from another time.
         found.unclean |= epochs.windows(2).any(|pair| pair.first() != pair.last());
         found.previous_epoch = epochs
@@ -279,7 +287,8 @@ impl LogManager {
         Ok(found)
     }
 
-    /// The controller has committed this incarnation's registration: from now on the directories are of this boot.
+    /// The controller has committed this incarnation's registration: from now on the directories are of this boot. A
+    /// directory without room gets the mark when it has some: until then it only looks less clean than it is.
     ///
     /// # Errors
     /// The disk's.
@@ -288,13 +297,26 @@ impl LogManager {
             boot_id: boot.clone(),
             broker_epoch: epoch,
         };
-        for data in &self.directories {
-            data.directory.write_incarnation(&incarnation)?;
-        }
-        Ok(())
+        *self.incarnation.lock() = Some(incarnation.clone());
+        self.in_each(|_, directory, _| match directory.write_incarnation(&incarnation) {
+            Err(error) if error.is_full() => Ok(()),
+            written => Ok(written?),
+        })
     }
 
-    /// Opens or makes a partition's log, in the directory with the fewest partitions.
+    /// There is room again: what couldn't be written of the directory's own is.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn catch_up(&self, at: usize) -> Result<(), LogManagerError> {
+        let incarnation = self.incarnation.lock().clone();
+        match (incarnation, self.open_directory(at)) {
+            (Some(incarnation), Ok(directory)) => Ok(directory.write_incarnation(&incarnation)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens or makes a partition's log, in the directory with the fewest partitions; one with room comes first.
     ///
     /// # Errors
     /// The disk's.
@@ -305,19 +327,37 @@ impl LogManager {
         config: LogConfig,
         now: TimestampMs,
     ) -> Result<(Log, usize), LogManagerError> {
-        let at = {
+        let chosen = {
             let mut counts = self.partitions.lock();
-            let at = counts
+            let online = counts
                 .iter()
+                .zip(&self.directories)
                 .enumerate()
-                .min_by_key(|(_, count)| **count)
-                .map_or(0, |(at, _)| at);
-            if let Some(count) = counts.get_mut(at) {
+                .filter(|(_, (_, data))| !data.health.is_offline());
+            let at = online
+                .min_by_key(|(_, (count, data))| (data.health.is_full(), **count))
+                .map(|(at, _)| at);
+            if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
                 *count += 1;
             }
-            at
+            at.unwrap_or(0)
         };
-        let directory = &self.directories[at].directory;
+        let created = self.create_in(chosen, partition, id, config, now);
+        if created.is_err() {
+            self.forget(chosen);
+        }
+        Ok((created?, chosen))
+    }
+
+    fn create_in(
+        &self,
+        at: usize,
+        partition: &TopicPartition,
+        id: TopicIdPartition,
+        config: LogConfig,
+        now: TimestampMs,
+    ) -> Result<Log, LogManagerError> {
+        let directory = self.open_directory(at)?;
         let input = OpenInput {
             recovery_point: Offset::ZERO,
             clean_shutdown: false,
@@ -340,7 +380,24 @@ impl LogManager {
             }
             other => other?,
         };
-        Ok((log, at))
+        Ok(log)
+    }
+
+    fn forget(&self, at: usize) {
+        if let Some(count) = self.partitions.lock().get_mut(at) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn open_directory(&self, at: usize) -> Result<&LogDirectory, LogManagerError> {
+        let data = &self.directories[at];
+        let open = data.open.as_ref().filter(|_| !data.health.is_offline());
+        open.map(|open| &open.directory)
+            .ok_or_else(|| LogManagerError::Unusable {
+                path: data.health.path().to_owned(),
+                reason: data.health.reason().to_owned(),
+                why: "the partition lies there",
+            })
     }
 
     /// Takes a partition's directory out of use; the returned work removes it.
@@ -353,12 +410,8 @@ impl LogManager {
         partition: &TopicPartition,
         id: TopicIdPartition,
     ) -> Result<storage::DirectoryRemoval, LogManagerError> {
-        if let Some(count) = self.partitions.lock().get_mut(at) {
-            *count = count.saturating_sub(1);
-        }
-        Ok(self.directories[at]
-            .directory
-            .retire_partition(partition, id.topic_id.0)?)
+        self.forget(at);
+        Ok(self.open_directory(at)?.retire_partition(partition, id.topic_id.0)?)
     }
 
     /// Writes one checkpoint of one directory.
@@ -371,7 +424,7 @@ impl LogManager {
         checkpoint: Checkpoint,
         entries: &[CheckpointEntry],
     ) -> Result<(), LogManagerError> {
-        Ok(self.directories[at].directory.write_checkpoint(checkpoint, entries)?)
+        Ok(self.open_directory(at)?.write_checkpoint(checkpoint, entries)?)
     }
 
     /// How many directories there are.
@@ -383,24 +436,21 @@ impl LogManager {
     /// A directory's path.
     #[must_use]
     pub fn path(&self, at: usize) -> &Path {
-        self.directories[at].directory.path()
+        self.directories[at].health.path()
     }
 
-    /// All logs are closed in good order.
+    /// The bytes of a directory's volume, and how many of them can be written; none where the disk doesn't say.
+    #[must_use]
+    pub fn volume(&self, at: usize) -> Option<(u64, u64)> {
+        let directory = self.open_directory(at).ok()?;
+        Some((directory.total_bytes().ok()?, directory.free_bytes().ok()?))
+    }
+
+    /// All logs of a directory are closed in good order.
     ///
     /// # Errors
     /// The disk's.
-    pub fn write_clean_shutdown(&self, epoch: BrokerEpoch) -> Result<(), LogManagerError> {
-        for data in &self.directories {
-            data.directory.write_clean_shutdown(epoch)?;
-        }
-        Ok(())
+    pub fn write_clean_shutdown(&self, at: usize, epoch: BrokerEpoch) -> Result<(), LogManagerError> {
+        Ok(self.open_directory(at)?.write_clean_shutdown(epoch)?)
     }
-}
-
-fn by_partition(entries: Vec<CheckpointEntry>) -> HashMap<TopicPartition, Offset> {
-    entries
-        .into_iter()
-        .map(|entry| (entry.partition, entry.offset))
-        .collect()
 }

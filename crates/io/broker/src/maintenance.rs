@@ -35,29 +35,28 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
         }
         replicas.count();
     });
-    blocking_every(SYNC_ROUND, replicas, |replicas| {
-        for partition in replicas.partitions() {
-            if partition.has_unsynced() && partition.flush().is_err() {
-                // Reported already; the log takes no more appends.
-                return;
+    // Each directory by itself: one that hangs doesn't keep the others from their work.
+    for at in 0..replicas.logs().directory_count() {
+        blocking_every(SYNC_ROUND, replicas, move |replicas| {
+            for partition in replicas.partitions_in(at) {
+                if partition.has_unsynced() {
+                    // A failure has taken the directory offline; without room the next round tries again.
+                    let _ = partition.flush();
+                }
             }
-        }
-    });
-    blocking_every(log.high_watermark_checkpoint_interval, replicas, |replicas| {
-        if let Err(error) = replicas.write_checkpoints() {
-            replicas
-                .host()
-                .faults
-                .report(replicas.logs().path(0).to_owned(), error.to_string());
-        }
-    });
-    blocking_every(log.retention_check_interval, replicas, |replicas| {
-        for partition in replicas.partitions() {
-            if let Err(error) = partition.apply_retention() {
-                tracing::warn!(partition = %partition.id(), %error, "retention failed");
+        });
+        blocking_every(log.high_watermark_checkpoint_interval, replicas, move |replicas| {
+            // As above.
+            let _ = replicas.write_checkpoints(at);
+        });
+        blocking_every(log.retention_check_interval, replicas, move |replicas| {
+            for partition in replicas.partitions_in(at) {
+                if let Err(error) = partition.apply_retention() {
+                    tracing::warn!(partition = %partition.id(), %error, "retention failed");
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 fn every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaManager)) {
@@ -72,12 +71,16 @@ fn every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaMana
     });
 }
 
-fn blocking_every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaManager)) {
+fn blocking_every(
+    period: Duration,
+    replicas: &Arc<ReplicaManager>,
+    work: impl Fn(&ReplicaManager) + Clone + Send + 'static,
+) {
     let replicas = Arc::clone(replicas);
     tokio::spawn(async move {
         loop {
             sleep(period).await;
-            let job = Arc::clone(&replicas);
+            let (job, work) = (Arc::clone(&replicas), work.clone());
             replicas.pool().run(move || work(&job)).await;
         }
     });
@@ -106,7 +109,13 @@ async fn delete_files(replicas: Arc<ReplicaManager>, mut deletions: mpsc::Receiv
     while let Some(deletion) = deletions.recv().await {
         let replicas = Arc::clone(&replicas);
         tokio::spawn(async move {
-            sleep(deletion.delay()).await;
+            let hurry = replicas.host().hurry.notified();
+            if !replicas.logs().healths().any(|health| health.is_full()) {
+                tokio::select! {
+                    () = sleep(deletion.delay()) => {}
+                    () = hurry => {}
+                }
+            }
             if let Some(Err(error)) = replicas.pool().run(move || deletion.run()).await {
                 tracing::warn!(%error, "removed files stay until the next start");
             }

@@ -51,6 +51,10 @@ pub struct BrokerMetrics {
     pub metadata_offset: Gauge,
     /// 1 while the controller has this broker fenced.
     pub fenced: Gauge,
+    /// Data directories that failed.
+    pub offline_log_directories: Gauge,
+    /// Data directories without room for records.
+    pub full_log_directories: Gauge,
 }
 
 fn seconds() -> Histogram {
@@ -85,6 +89,8 @@ impl BrokerMetrics {
             purgatory_produce: Gauge::default(),
             metadata_offset: Gauge::default(),
             fenced: Gauge::default(),
+            offline_log_directories: Gauge::default(),
+            full_log_directories: Gauge::default(),
         }
     }
 
@@ -135,6 +141,16 @@ impl BrokerMetrics {
             "klamm_server_fenced",
             "1 while the controller has this broker fenced",
             &self.fenced,
+        );
+        gauge(
+            "klamm_log_manager_offline_log_directory_count",
+            "Data directories that failed",
+            &self.offline_log_directories,
+        );
+        gauge(
+            "klamm_log_manager_full_log_directory_count",
+            "Data directories without room for records",
+            &self.full_log_directories,
         );
         let mut counter = |name: &str, text: &str, counter: &Counter| registry.register(name, text, counter.clone());
         counter(

@@ -3,13 +3,14 @@
 //! RM-1: a hosted replica is of the topic id that the image holds under its name; a log of another id is removed when it
 //! is found (recreated topics never show old data).
 
-use std::collections::HashMap;
+mod directories;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use config::BrokerDefaults;
 use metadata::{ConfigResource, ImageDelta, MetadataImage};
 use parking_lot::{Mutex, RwLock};
-use storage::{Checkpoint, CheckpointEntry};
 use types::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicIdPartition, TopicName, TopicPartition};
 
 use crate::blocking::BlockingPool;
@@ -36,8 +37,12 @@ pub struct ReplicaManager {
     found: Mutex<HashMap<TopicIdPartition, FoundLog>>,
     /// The first image tells which of the found logs are strays.
     sorted_out: Mutex<bool>,
-    /// One writer of checkpoints at a time, from gathering to renaming: else an older state could be the last one written.
-    checkpoints: Mutex<()>,
+    /// One writer of a directory's checkpoints at a time, from gathering to renaming: else an older state could be the last one written.
+    checkpoints: Vec<Mutex<()>>,
+    /// Held while replicas are made and removed: one image at a time.
+    applying: tokio::sync::Mutex<()>,
+    /// Replicas whose log couldn't be made for lack of room.
+    missing: Mutex<BTreeSet<TopicIdPartition>>,
 }
 
 impl ReplicaManager {
@@ -51,6 +56,7 @@ impl ReplicaManager {
         pool: BlockingPool,
         found: HashMap<TopicIdPartition, FoundLog>,
     ) -> Arc<Self> {
+        let checkpoints = (0..logs.directory_count()).map(|_| Mutex::new(())).collect();
         let manager = Arc::new(Self {
             host,
             logs,
@@ -60,7 +66,9 @@ impl ReplicaManager {
             hosted: RwLock::default(),
             found: Mutex::new(found),
             sorted_out: Mutex::new(false),
-            checkpoints: Mutex::new(()),
+            checkpoints,
+            applying: tokio::sync::Mutex::default(),
+            missing: Mutex::default(),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -156,6 +164,7 @@ impl ReplicaManager {
 
     /// Makes the replicas what the image says.
     pub async fn apply(self: &Arc<Self>, image: &Arc<MetadataImage>, delta: &ImageDelta) {
+        let _one = self.applying.lock().await;
         for (topic_id, name) in &delta.topics_deleted {
             let hosted: Vec<TopicIdPartition> = self
                 .hosted
@@ -256,13 +265,23 @@ impl ReplicaManager {
                 match self.pool.run(move || logs.create(&name, id, config, now)).await? {
                     Ok((log, directory)) => (log, directory, Offset::ZERO),
                     Err(error) => {
-                        self.host.faults.report(self.logs.path(0).to_owned(), error.to_string());
+                        tracing::warn!(%id, topic = %topic, %error, "the replica's log can't be made");
+                        if error.is_full() {
+                            self.missing.lock().insert(id);
+                        }
                         return None;
                     }
                 }
             }
         };
-        let partition = Partition::new(id, topic.clone(), Arc::clone(&self.host), log, settings, high_watermark);
+        let partition = Partition::new(
+            id,
+            topic.clone(),
+            Arc::clone(&self.host),
+            (log, Arc::clone(self.logs.health(directory))),
+            settings,
+            high_watermark,
+        );
         self.hosted.write().insert(
             id,
             Hosted {
@@ -343,75 +362,6 @@ impl ReplicaManager {
         metrics
             .purgatory_produce
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-    }
-
-    /// Writes the checkpoints of all directories; blocks on the disk.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn write_checkpoints(&self) -> Result<(), crate::log_manager::LogManagerError> {
-        let _one = self.checkpoints.lock();
-        for directory in 0..self.logs.directory_count() {
-            let (mut recovery, mut high, mut start) = (Vec::new(), Vec::new(), Vec::new());
-            for partition in self.partitions_in(directory) {
-                let name = TopicPartition {
-                    topic: partition.topic().clone(),
-                    partition: partition.id().partition,
-                };
-                let status = partition.status();
-                let entry = |offset| CheckpointEntry {
-                    partition: name.clone(),
-                    offset,
-                };
-                recovery.push(entry(partition.recovery_point()));
-                high.push(entry(status.high_watermark));
-                if status.log_start_offset > Offset::ZERO {
-                    start.push(entry(status.log_start_offset));
-                }
-            }
-            // Those that no image has given a role yet keep what they had.
-            for (id, found) in self
-                .found
-                .lock()
-                .iter()
-                .filter(|(_, found)| found.directory == directory)
-            {
-                let name = TopicPartition {
-                    topic: found.topic.clone(),
-                    partition: id.partition,
-                };
-                let entry = |offset| CheckpointEntry {
-                    partition: name.clone(),
-                    offset,
-                };
-                recovery.push(entry(found.log.recovery_point()));
-                high.push(entry(found.high_watermark));
-                if found.log.log_start_offset() > Offset::ZERO {
-                    start.push(entry(found.log.log_start_offset()));
-                }
-            }
-            self.logs
-                .write_checkpoint(directory, Checkpoint::RecoveryPoint, &recovery)?;
-            self.logs
-                .write_checkpoint(directory, Checkpoint::HighWatermark, &high)?;
-            self.logs
-                .write_checkpoint(directory, Checkpoint::LogStartOffset, &start)?;
-        }
-        Ok(())
-    }
-
-    /// The node is going down in good order: follows nobody, closes every log, marks the directories as clean. Blocks on
-    /// the disk.
-    ///
-    /// # Errors
-    /// The disk's; the directories aren't marked then.
-    pub fn close(&self) -> Result<(), crate::log_manager::LogManagerError> {
-        self.fetchers.stop();
-        for partition in self.partitions() {
-            partition.close()?;
-        }
-        self.write_checkpoints()?;
-        self.logs.write_clean_shutdown(self.host.broker_epoch())
     }
 
     /// Which broker leads a partition, for clients that asked the wrong one.

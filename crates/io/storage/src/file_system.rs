@@ -68,7 +68,7 @@ pub trait File: Debug + Send + Sync {
     /// Makes the file's content and length durable (FS-2).
     ///
     /// # Errors
-    /// What the disk reports; a second call that succeeds proves nothing about the first one's bytes.
+    /// What the disk reports, lack of room never by its own kind (ROOM-1); a second call that succeeds proves nothing about the first one's bytes.
     fn sync_data(&self) -> io::Result<()>;
 
     /// Cuts or extends (with zeroes) the file to `length` bytes.
@@ -76,6 +76,12 @@ pub trait File: Debug + Send + Sync {
     /// # Errors
     /// What the disk reports.
     fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// Extends the file to `length` bytes that the disk has set aside: later writes within find room.
+    ///
+    /// # Errors
+    /// What the disk reports; then a part may be set aside.
+    fn allocate(&self, length: u64) -> io::Result<()>;
 
     /// The file's length in bytes.
     ///
@@ -168,4 +174,10 @@ pub trait FileSystem: Debug + Send + Sync {
     /// # Errors
     /// What the disk reports.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// The bytes of the volume that `path` lies on.
+    ///
+    /// # Errors
+    /// What the disk reports.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
 }

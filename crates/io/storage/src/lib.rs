@@ -8,12 +8,15 @@
 mod atomic_file;
 mod checkpoint_file;
 mod directory;
+mod directory_health;
 mod file_names;
 mod file_system;
+mod guarded_file_system;
 mod log;
 mod log_config;
 mod log_error;
 mod real_file_system;
+mod room;
 mod segment;
 pub mod testing;
 
@@ -22,6 +25,7 @@ pub use directory::{
     Checkpoint, CheckpointEntry, DirectoryError, DirectoryRemoval, Incarnation, LogDirectory, MetaProperties,
     PartitionDirectory,
 };
+pub use directory_health::{DATA_RESERVE_BYTES, DirectoryHealth, DirectoryStatus, PendingCall, RESUME_BYTES};
 pub use file_system::{File, FileLock, FileSystem, OpenMode};
 pub use log::{
     AppendOutcome, DeletionTask, EpochEntry, FileRead, FlushTask, Flushed, Log, OpenInput, PreparedRead, ReadOutcome,
@@ -30,4 +34,5 @@ pub use log::{
 pub use log_config::LogConfig;
 pub use log_error::LogError;
 pub use real_file_system::RealFileSystem;
+pub use room::{Reserve, is_full};
 pub use segment::AbortedTransaction;

@@ -7,9 +7,12 @@ use records::BatchError;
 use thiserror::Error;
 use types::{Offset, TopicId};
 
+use crate::room;
+
 /// Answers (`OffsetOutOfRange`), refusals of bad input (`InvalidBatch`, `OutOfOrder`, `InconsistentTopicId`) and faults of
 /// the disk. After `Storage` from a change, and ever after (`Poisoned`), the log takes no more changes: the owner takes
-/// the log directory offline (promise DISK). Reads below the log end go on.
+/// the log directory offline (promise DISK). Reads below the log end go on. Lack of room is the exception: an append or a
+/// flush that found none ([`LogError::is_full`]) was undone and may be tried again.
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The disk failed.
@@ -84,7 +87,13 @@ impl LogError {
     /// Whether the disk is at fault, so that the log directory has to go offline.
     #[must_use]
     pub fn is_storage_fault(&self) -> bool {
-        matches!(self, Self::Storage { .. } | Self::Poisoned { .. })
+        matches!(self, Self::Storage { .. } | Self::Poisoned { .. }) && !self.is_full()
+    }
+
+    /// Whether the disk had no room: the log is as it was before, and the same may work later.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if room::is_full(source))
     }
 }
 

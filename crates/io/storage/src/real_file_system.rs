@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 
 use crate::file_system::{File, FileLock, FileSystem, OpenMode};
+use crate::room::lost_by_sync;
 
 /// `IOV_MAX` of Linux and macOS: more slices than this in one call are refused.
 const MAX_SLICES: usize = 1024;
@@ -57,16 +58,36 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data().map_err(lost_by_sync)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
     }
 
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&self.0, length),
+            other => Ok(other?),
+        }
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
+}
+
+/// Where the file system can't set room aside, zeroes do.
+fn fill(file: &fs::File, length: u64) -> io::Result<()> {
+    let zeroes = [0; 64 << 10];
+    let mut position = file.metadata()?.len();
+    while position < length {
+        let piece = usize::try_from(length - position).unwrap_or(usize::MAX);
+        let piece = zeroes.get(..piece).unwrap_or(&zeroes);
+        file.write_all_at(piece, position)?;
+        position += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// One `pwritev` for the whole group; what a short write left over goes out slice by slice.
@@ -137,7 +158,7 @@ impl FileSystem for RealFileSystem {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_all()
+        fs::File::open(path)?.sync_all().map_err(lost_by_sync)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
@@ -173,6 +194,11 @@ impl FileSystem for RealFileSystem {
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let volume = rustix::fs::statvfs(path)?;
         Ok(volume.f_bavail.saturating_mul(volume.f_frsize))
+    }
+
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let volume = rustix::fs::statvfs(path)?;
+        Ok(volume.f_blocks.saturating_mul(volume.f_frsize))
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a cluster shall look like, and its start.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 
 use crate::binary::klamm_binary;
+use crate::disk::Disk;
 use crate::members::{Cluster, Turn};
 use crate::node::Node;
 use crate::ports::free_ports;
@@ -19,6 +21,14 @@ const STARTS: usize = 3;
 pub struct ClusterBuilder {
     brokers: usize,
     properties: Vec<(String, String)>,
+    disks: Vec<DiskSpec>,
+}
+
+#[derive(Debug, Clone)]
+struct DiskSpec {
+    node: i32,
+    directory: String,
+    bytes: u64,
 }
 
 impl ClusterBuilder {
@@ -27,6 +37,7 @@ impl ClusterBuilder {
         Self {
             brokers,
             properties: Vec::new(),
+            disks: Vec::new(),
         }
     }
 
@@ -34,6 +45,17 @@ impl ClusterBuilder {
     #[must_use]
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A disk of its own for a node's data directory: its first one is called `data`, any other is one more.
+    #[must_use]
+    pub fn disk(mut self, node: i32, directory: &str, bytes: u64) -> Self {
+        self.disks.push(DiskSpec {
+            node,
+            directory: directory.to_owned(),
+            bytes,
+        });
         self
     }
 
@@ -47,8 +69,8 @@ impl ClusterBuilder {
         let folder = tempfile::Builder::new().prefix("klamm-cluster-").tempdir()?;
         let mut clash = None;
         for attempt in 0..STARTS {
-            let nodes = self.prepare(&binary, &folder.path().join(format!("start-{attempt}")))?;
-            let mut cluster = Cluster::new(nodes);
+            let place = folder.path().join(format!("start-{attempt}"));
+            let mut cluster = Cluster::new(self.prepare(&binary, &place)?, self.mount(&place)?);
             match cluster
                 .start_all()
                 .and_then(|()| cluster.wait_for_brokers(self.brokers, READY_SECONDS))
@@ -59,6 +81,27 @@ impl ClusterBuilder {
             }
         }
         Err(clash.context("never started")?)
+    }
+
+    fn mount(&self, folder: &Path) -> anyhow::Result<BTreeMap<(i32, String), Disk>> {
+        let mounted = self.disks.iter().map(|spec| {
+            let place = folder.join(spec.node.to_string()).join(&spec.directory);
+            Ok(((spec.node, spec.directory.clone()), Disk::mount(&place, spec.bytes)?))
+        });
+        mounted.collect()
+    }
+
+    /// `log.dirs`: the usual directory, and those of further disks.
+    fn log_dirs(&self, node: i32, place: &Path) -> String {
+        let further = self
+            .disks
+            .iter()
+            .filter(|spec| spec.node == node && spec.directory != "data")
+            .map(|spec| spec.directory.as_str());
+        let all = std::iter::once("data").chain(further);
+        all.map(|name| place.join(name).display().to_string())
+            .collect::<Vec<_>>()
+            .join(",")
     }
 
     fn prepare(&self, binary: &Path, folder: &Path) -> anyhow::Result<Vec<Node>> {
@@ -79,7 +122,7 @@ impl ClusterBuilder {
                 pair("controller.listener.names", "CONTROLLER"),
                 pair("inter.broker.listener.name", "PLAINTEXT"),
                 pair("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{client}")),
-                pair("log.dirs", place.join("data").display()),
+                pair("log.dirs", self.log_dirs(id, &place)),
             ];
             properties.extend(roles(at, *client, *controller));
             properties.extend(replication(self.brokers));

@@ -5,6 +5,7 @@
 //! Nothing here depends on a crate of the product's, so a bug in one of them can't hide in its own check.
 //!
 //! * [`Cluster`]: processes on free loopback ports in a temporary folder; one cluster at a time in a test process.
+//! * [`Disk`]: a node's own small disk, to be filled and freed.
 //! * [`Workload`]: idempotent producers with `acks=all` that go on through every fault, and their [`History`].
 //! * [`History::check`]: ACK-1 acknowledged once and readable, ACK-2 at the acknowledged offset, ACK-3 in order, ACK-4 nothing
 //!   that was refused or never sent.
@@ -15,6 +16,7 @@ mod admin;
 mod binary;
 mod builder;
 mod deadline;
+mod disk;
 mod group;
 mod history;
 mod members;
@@ -28,6 +30,7 @@ pub use admin::{PartitionState, TopicSpec};
 pub use binary::klamm_binary;
 pub use builder::ClusterBuilder;
 pub use deadline::{Deadline, wait_until};
+pub use disk::Disk;
 pub use group::Group;
 pub use history::{History, Outcome, Sent};
 pub use members::{Cluster, Turn};

@@ -1,5 +1,6 @@
 //! A running cluster: its nodes, who is what, and its end.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::builder::ClusterBuilder;
 use crate::deadline::wait_until;
+use crate::disk::Disk;
 use crate::node::Node;
 
 /// Lines of each node's log in a failure's message.
@@ -39,6 +41,8 @@ impl Turn {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    /// By node and directory.
+    disks: BTreeMap<(i32, String), Disk>,
     folder: Option<TempDir>,
     _turn: Option<Turn>,
 }
@@ -52,9 +56,10 @@ impl Cluster {
         ClusterBuilder::new(brokers).start()
     }
 
-    pub(crate) fn new(nodes: Vec<Node>) -> Self {
+    pub(crate) fn new(nodes: Vec<Node>, disks: BTreeMap<(i32, String), Disk>) -> Self {
         Self {
             nodes,
+            disks,
             folder: None,
             _turn: None,
         }
@@ -85,6 +90,16 @@ impl Cluster {
             .iter_mut()
             .find(|node| node.id() == id)
             .with_context(|| format!("no node {id}"))
+    }
+
+    /// A disk of [`ClusterBuilder::disk`].
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn disk(&self, node: i32, directory: &str) -> anyhow::Result<&Disk> {
+        self.disks
+            .get(&(node, directory.to_owned()))
+            .with_context(|| format!("node {node} has no disk {directory}"))
     }
 
     /// SIGKILL, see [`Node::kill9`].
@@ -254,6 +269,7 @@ impl Drop for Cluster {
             eprintln!("{}", self.log_tails());
         }
         self.nodes.clear();
+        self.disks.clear();
         if let Some(folder) = self.folder.take().filter(|_| std::env::var_os("KLAMM_KEEP").is_some()) {
             eprintln!("kept: {}", folder.keep().display());
         }

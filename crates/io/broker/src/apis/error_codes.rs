@@ -22,6 +22,7 @@ impl KafkaError for AppendError {
             Self::NotLeader => ErrorCode::NotLeaderOrFollower,
             Self::Refused(refusal) => refusal.code(),
             Self::Invalid(error) => error.code(),
+            Self::DiskFull(_) => ErrorCode::KafkaStorageError,
             Self::Log(error) => error.code(),
         }
     }

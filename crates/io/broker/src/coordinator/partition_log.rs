@@ -97,6 +97,6 @@ fn code_of(error: &AppendError) -> ErrorCode {
         }
         AppendError::Refused(AdmissionRefusal::NotEnoughReplicas { .. }) => ErrorCode::NotEnoughReplicas,
         AppendError::Refused(AdmissionRefusal::Sequence(_)) | AppendError::Invalid(_) => ErrorCode::UnknownServerError,
-        AppendError::Log(_) => ErrorCode::KafkaStorageError,
+        AppendError::DiskFull(_) | AppendError::Log(_) => ErrorCode::KafkaStorageError,
     }
 }

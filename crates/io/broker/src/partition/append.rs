@@ -1,5 +1,7 @@
 //! Appending as the leader.
 
+use std::path::PathBuf;
+
 use bytes::{Bytes, BytesMut};
 use partition::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
 use records::{Batch, BatchError, stamp, stamp_log_append_time};
@@ -38,6 +40,15 @@ impl Appended {
     }
 }
 
+/// Why batches weren't written.
+#[derive(Debug)]
+pub(super) enum NotWritten {
+    /// No room; the log is as it was.
+    Full,
+    /// The disk failed, or what came is no log.
+    Failed(LogError),
+}
+
 /// Why a batch wasn't appended.
 #[derive(Debug, Error)]
 pub enum AppendError {
@@ -50,9 +61,12 @@ pub enum AppendError {
     /// The batch is bad.
     #[error(transparent)]
     Invalid(#[from] BatchError),
+    /// There is no room for it; the same may be taken later.
+    #[error("the log directory {} has no room: free some, and writes go on by themselves", .0.display())]
+    DiskFull(PathBuf),
     /// The disk failed.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Log(LogError),
 }
 
 impl Partition {
@@ -125,7 +139,10 @@ impl State {
         }
         let base_offset = self.log.log_end_offset();
         let (bytes, log_append_time) = self.stamped(batch, base_offset, leader.leader_epoch(), now)?;
-        self.log.append(&[bytes], now)?;
+        self.append_to_log(&[bytes], now).map_err(|error| match error {
+            NotWritten::Full => AppendError::DiskFull(self.health.path().to_owned()),
+            NotWritten::Failed(error) => AppendError::Log(error),
+        })?;
         let log_end = self.log.log_end_offset();
         let acknowledgeable = self.acknowledgeable_end();
         let Role::Leader(leader) = &mut self.role else {
@@ -149,6 +166,22 @@ impl State {
             wakes,
             flush,
         ))
+    }
+
+    /// Writes batches, unless the directory has no room. A full directory isn't even tried: what a small batch would take
+    /// is what checkpoints need.
+    pub(super) fn append_to_log(&mut self, batches: &[Bytes], now: TimestampMs) -> Result<(), NotWritten> {
+        if self.health.is_full() {
+            return Err(NotWritten::Full);
+        }
+        match self.log.append(batches, now) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_full() => {
+                self.health.note_full();
+                Err(NotWritten::Full)
+            }
+            Err(error) => Err(NotWritten::Failed(error)),
+        }
     }
 
     fn wait_if(&mut self, acks: Acks, end: Offset) -> Option<Wait> {

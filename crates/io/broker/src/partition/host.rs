@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use arc_swap::ArcSwap;
 use metadata::MetadataImage;
 use storage::DeletionTask;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use types::{BrokerEpoch, BrokerId, TopicIdPartition};
 
 use crate::clock::Clock;
-use crate::fault::FaultSink;
 use crate::metrics::BrokerMetrics;
 use crate::peers::Peers;
 
@@ -35,8 +34,8 @@ pub struct PartitionHost {
     pub flushes: mpsc::Sender<TopicIdPartition>,
     /// Files to be removed once their delay is over.
     pub deletions: mpsc::Sender<DeletionTask>,
-    /// Where a failing disk is reported.
-    pub faults: FaultSink,
+    /// Files that wait for their delay are removed at once: a directory needs the room.
+    pub hurry: Notify,
     /// Counters.
     pub metrics: Arc<BrokerMetrics>,
 }

@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use partition::{EpochLookup, FollowerState, IsrProposal, IsrRefusal, LeaderEffects, LeaderState};
-use storage::Log;
+use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
 use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, TopicName};
 
@@ -52,12 +52,15 @@ pub struct Partition {
     id: TopicIdPartition,
     topic: TopicName,
     host: Arc<PartitionHost>,
+    health: Arc<DirectoryHealth>,
     state: Mutex<State>,
 }
 
 struct State {
     role: Role,
     log: Log,
+    /// Of the directory that the log lies in.
+    health: Arc<DirectoryHealth>,
     settings: PartitionSettings,
     /// Of the last registration seen, whatever the role.
     partition_epoch: PartitionEpoch,
@@ -123,13 +126,13 @@ pub struct PartitionStatus {
 }
 
 impl Partition {
-    /// A replica that has no role yet: it follows nobody.
+    /// A replica that has no role yet: it follows nobody. Its log lies in the directory of that health.
     #[must_use]
     pub fn new(
         id: TopicIdPartition,
         topic: TopicName,
         host: Arc<PartitionHost>,
-        log: Log,
+        (log, health): (Log, Arc<DirectoryHealth>),
         settings: PartitionSettings,
         high_watermark: Offset,
     ) -> Arc<Self> {
@@ -137,6 +140,7 @@ impl Partition {
         let state = State {
             role: Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark)),
             log,
+            health: Arc::clone(&health),
             settings,
             partition_epoch: PartitionEpoch(-1),
             waiters: OffsetWaiters::default(),
@@ -150,6 +154,7 @@ impl Partition {
             id,
             topic,
             host,
+            health,
             state: Mutex::new(state),
         })
     }
@@ -251,10 +256,16 @@ impl Partition {
         }
     }
 
-    /// Reports a failing disk.
+    /// How the directory of its log stands.
+    #[must_use]
+    pub fn health(&self) -> &DirectoryHealth {
+        &self.health
+    }
+
+    /// A log that failed takes its directory along (promise DISK); lack of room is none of that.
     fn report_fault(&self, error: &storage::LogError) {
         if error.is_storage_fault() {
-            self.host.faults.report(self.directory_name().into(), error.to_string());
+            self.health.fail(&error.to_string());
         }
     }
 

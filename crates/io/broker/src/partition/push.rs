@@ -10,6 +10,7 @@ use storage::{DeletionTask, LogError};
 use thiserror::Error;
 use types::{EpochEnd, FollowId, LeaderEpoch, Offset, TimestampMs};
 
+use super::append::NotWritten;
 use super::{LogEpochs, Partition, Role, State, Wakes};
 use crate::replication::AckQueue;
 
@@ -51,9 +52,21 @@ pub enum PushError {
         /// The leader's.
         leader_epoch: LeaderEpoch,
     },
+    /// There is no room: follow anew when there is.
+    #[error("the log directory is full")]
+    DiskFull,
     /// The disk failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl From<NotWritten> for PushError {
+    fn from(error: NotWritten) -> Self {
+        match error {
+            NotWritten::Full => Self::DiskFull,
+            NotWritten::Failed(error) => Self::Log(error),
+        }
+    }
 }
 
 impl Partition {
@@ -204,7 +217,7 @@ impl State {
         } else {
             follower.check_push(follow_id, Offset(push.base_offset), log_end)?;
             let batches = self.checked_batches(&push.records, leader_epoch)?;
-            self.log.append(&batches, now)?;
+            self.append_to_log(&batches, now)?;
         }
         let log_end = self.log.log_end_offset();
         let mut deletion = None;

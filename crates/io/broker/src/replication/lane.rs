@@ -30,6 +30,8 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(50);
 const REOPEN_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Pause before a refused follow is asked again: the leader's image may be a moment behind.
 const REFUSED_PAUSE: Duration = Duration::from_millis(20);
+/// Pause before a replica whose directory is full looks whether there is room.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
 /// Messages handled before acknowledgements are sent: many pushes make one message, none waits long.
 const ACK_EVERY: usize = 16;
 
@@ -270,6 +272,10 @@ impl LaneTask {
         let Some(followed) = self.followed.get_mut(&id) else {
             return true;
         };
+        if followed.partition.health().is_full() {
+            self.retry_after(id, FULL_PAUSE);
+            return unfollow(tx, before).await;
+        }
         let follow_id = self.shared.next_follow_id();
         let Some(request) = followed
             .partition
@@ -380,6 +386,14 @@ impl LaneTask {
                 tracing::debug!(id = %partition.id(), %refusal, "follows anew");
                 self.follow(partition.id(), tx).await
             }
+            Err(PushError::DiskFull) => {
+                // It falls behind until there is room; the leader must not count on it meanwhile.
+                let id = partition.id();
+                tracing::debug!(%id, "no room: does not follow until there is");
+                let before = self.forget(id);
+                self.retry_after(id, FULL_PAUSE);
+                unfollow(tx, before).await
+            }
             Err(error) => {
                 // REPL-2: the others on this stream go on.
                 tracing::warn!(id = %partition.id(), %error, "a push was not written");
@@ -400,7 +414,11 @@ impl LaneTask {
 
     fn retry(&mut self, id: TopicIdPartition) {
         self.forget(id);
-        self.retries.insert((Instant::now() + REFUSED_PAUSE, id));
+        self.retry_after(id, REFUSED_PAUSE);
+    }
+
+    fn retry_after(&mut self, id: TopicIdPartition, pause: Duration) {
+        self.retries.insert((Instant::now() + pause, id));
     }
 
     async fn move_to(&mut self, lane: Lane, follow_id: FollowId, tx: &ToLeaderTx) -> bool {

@@ -34,18 +34,15 @@ pub(crate) struct FetcherShared {
 }
 
 impl FetcherShared {
-    /// Writes this broker's checkpoints; a failure is reported as a fault of the disk.
+    /// Writes this broker's checkpoints. A directory that can't has failed, or takes no records before they are written.
     pub(crate) async fn write_checkpoints(&self) {
         let Some(replicas) = self.replicas.get().and_then(std::sync::Weak::upgrade) else {
             return;
         };
         let pool = replicas.pool().clone();
         pool.run(move || {
-            if let Err(error) = replicas.write_checkpoints() {
-                replicas
-                    .host()
-                    .faults
-                    .report(replicas.logs().path(0).to_owned(), error.to_string());
+            for at in 0..replicas.logs().directory_count() {
+                let _ = replicas.write_checkpoints(at);
             }
         })
         .await;

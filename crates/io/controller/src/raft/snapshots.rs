@@ -100,9 +100,17 @@ impl Snapshots {
 
     /// Writes an image as a snapshot. Takes long for a large one: not on a task that others wait for.
     pub(super) fn build(&self, meta: &SnapshotMeta, image: &MetadataImage) -> io::Result<SnapshotFile> {
-        let meta = snapshot_meta_to(meta, image.offset());
         let temporary = self.directory.join("building.snapshot.tmp");
-        let mut writer = PieceWriter::create(self.file_system.as_ref(), &temporary)?;
+        self.write(&temporary, meta, image).inspect_err(|_| {
+            // A part of a snapshot only takes up room; the next start would remove it, too.
+            let _ = self.file_system.remove_file(&temporary);
+        })?;
+        self.adopt(&temporary)
+    }
+
+    fn write(&self, temporary: &Path, meta: &SnapshotMeta, image: &MetadataImage) -> io::Result<()> {
+        let meta = snapshot_meta_to(meta, image.offset());
+        let mut writer = PieceWriter::create(self.file_system.as_ref(), temporary)?;
         let encoded = meta.encode_to_vec();
         writer.write(MAGIC)?;
         writer.write(&VERSION.to_le_bytes())?;
@@ -111,8 +119,7 @@ impl Snapshots {
         for record in image.to_records() {
             writer.write(&record.encode_length_delimited_to_vec())?;
         }
-        writer.finish()?;
-        self.adopt(&temporary)
+        writer.finish()
     }
 
     /// Makes a finished temporary file the newest snapshot; drops the ones beyond those kept.

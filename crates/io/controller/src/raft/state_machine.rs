@@ -7,6 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use metadata::MetadataImage;
@@ -17,6 +18,9 @@ use tokio::sync::watch;
 use super::applied::{AppliedBatch, AppliedImage, RecentBatches, decode_records};
 use super::snapshots::{SnapshotFile, Snapshots};
 use super::type_config::{LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+
+/// How often a snapshot that found no room is tried again.
+const ROOM_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the state machine shows to others.
 #[derive(Debug)]
@@ -208,8 +212,20 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
-        let (snapshots, image, meta) = (Arc::clone(&self.snapshots), Arc::clone(&self.image), self.meta.clone());
-        blocking(self.inline, move || snapshots.build(&meta, &image)?.to_raft()).await
+        let mut told = false;
+        loop {
+            let (snapshots, image, meta) = (Arc::clone(&self.snapshots), Arc::clone(&self.image), self.meta.clone());
+            match blocking(self.inline, move || snapshots.build(&meta, &image)?.to_raft()).await {
+                // An error would end this node, and a full disk is a state (requirement 25): the log holds everything still.
+                Err(error) if storage::is_full(&error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "no room for a snapshot of the metadata: it waits for some");
+                    }
+                    tokio::time::sleep(ROOM_PAUSE).await;
+                }
+                built => return built,
+            }
+        }
     }
 }
 

@@ -35,6 +35,14 @@ pub enum DirectoryError {
     },
 }
 
+impl DirectoryError {
+    /// Whether the disk had no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if crate::room::is_full(source))
+    }
+}
+
 pub(crate) trait DirectoryContext<T> {
     fn during(self, operation: &'static str, path: &Path) -> Result<T, DirectoryError>;
 }

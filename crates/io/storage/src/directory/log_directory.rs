@@ -9,7 +9,9 @@ use types::{TopicPartition, Uuid};
 use crate::atomic_file::create_dir_durably;
 use crate::directory::directory_error::DirectoryContext;
 use crate::directory::{DirectoryError, PartitionDirectory, partition_directory};
+use crate::directory_health::DirectoryHealth;
 use crate::file_system::{FileLock, FileSystem};
+use crate::guarded_file_system::GuardedFileSystem;
 use crate::log::read_topic_id;
 
 const LOCK_FILE_NAME: &str = ".lock";
@@ -19,6 +21,7 @@ const LOCK_FILE_NAME: &str = ".lock";
 pub struct LogDirectory {
     file_system: Arc<dyn FileSystem>,
     path: PathBuf,
+    health: Arc<DirectoryHealth>,
     _lock: Box<dyn FileLock>,
 }
 
@@ -57,11 +60,20 @@ impl LogDirectory {
             }
             other => other.during("lock", &lock_path)?,
         };
+        let health = DirectoryHealth::new(Arc::clone(&file_system), path);
+        health.hold_reserve();
         Ok(Self {
-            file_system,
+            file_system: Arc::new(GuardedFileSystem::new(file_system, Arc::clone(&health))),
             path: path.to_owned(),
+            health,
             _lock: lock,
         })
+    }
+
+    /// How it stands; shared with everybody who uses it.
+    #[must_use]
+    pub fn health(&self) -> Arc<DirectoryHealth> {
+        Arc::clone(&self.health)
     }
 
     /// Where it is.
@@ -70,7 +82,7 @@ impl LogDirectory {
         &self.path
     }
 
-    /// The disk that it lies on.
+    /// The disk that it lies on, guarded by the directory's health.
     #[must_use]
     pub fn shared_file_system(&self) -> Arc<dyn FileSystem> {
         Arc::clone(&self.file_system)
@@ -156,6 +168,14 @@ impl LogDirectory {
             path: self.path.join(name),
         };
         Ok(retired.map(removal).collect())
+    }
+
+    /// The volume's bytes.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn total_bytes(&self) -> Result<u64, DirectoryError> {
+        self.file_system.total_bytes(&self.path).during("stat", &self.path)
     }
 
     /// Bytes that can still be written here.

@@ -1,8 +1,9 @@
 //! Appending stamped batches: one vectored write, then everything that is derived from their headers.
 //!
-//! APPEND-1: nothing of a call is visible unless all of its bytes were written. APPEND-2: after a failed write the log
-//! takes no more changes; what the disk holds behind the log end is for recovery to judge. No sync and no call that
-//! touches file names happens here, but for a roll.
+//! APPEND-1: nothing of a segment's share of a call is visible unless all of its bytes were written. APPEND-2: after a failed
+//! write the log takes no more changes; what the disk holds behind the log end is for recovery to judge. APPEND-3: without
+//! room, what was torn is cut off again and the log goes on as it was. No sync and no call that touches file names happens
+//! here, but for a roll.
 
 use std::io::IoSlice;
 
@@ -54,8 +55,14 @@ impl Log {
             rolled: false,
             completed: Vec::new(),
         };
-        let appended = self.append_groups(&headers, batches, now);
-        (outcome.rolled, outcome.completed) = self.poisoning(appended)?;
+        match self.append_groups(&headers, batches, now) {
+            Err(error) if error.is_full() => {
+                let undone = self.undo_torn_write();
+                self.poisoning(undone)?;
+                return Err(error);
+            }
+            appended => (outcome.rolled, outcome.completed) = self.poisoning(appended)?,
+        }
         outcome.log_end_offset = self.log_end_offset;
         Ok(outcome)
     }
@@ -142,6 +149,16 @@ impl Log {
         written.during("write", self.active.path())
     }
 
+    /// APPEND-3. Cutting needs no room; if it fails, nobody knows what the file holds.
+    fn undo_torn_write(&self) -> Result<(), LogError> {
+        let file = self.active.file(&*self.file_system)?;
+        if file.len().during("stat", self.active.path())? > self.active.size_bytes {
+            file.set_len(self.active.size_bytes)
+                .during("truncate", self.active.path())?;
+        }
+        Ok(())
+    }
+
     fn note_appended(
         &mut self,
         header: &BatchHeader,
@@ -153,7 +170,9 @@ impl Log {
         let completed = note_batch(&mut self.producers, header, bytes, now);
         if let Some(transaction) = completed.filter(|transaction| transaction.aborted) {
             let aborted = aborted_transaction(&self.producers, &transaction);
-            self.active.note_aborted(&*self.file_system, &self.directory, aborted)?;
+            let noted = self.active.note_aborted(&*self.file_system, &self.directory, aborted);
+            // Half of the batch's consequences are noted by now: not even lack of room can be undone.
+            self.poisoning(noted)?;
         }
         self.tail.push(header.base_offset, header.next_offset(), bytes);
         self.bytes_since_snapshot += bytes.len() as u64;
@@ -170,8 +189,11 @@ impl Log {
         if self.active.size_bytes == 0 {
             return Ok(());
         }
-        let rolled = self.roll_at(self.log_end_offset, now);
-        self.poisoning(rolled)
+        match self.roll_at(self.log_end_offset, now) {
+            // Everything is as it was.
+            Err(error) if error.is_full() => Err(error),
+            rolled => self.poisoning(rolled),
+        }
     }
 
     fn roll_at(&mut self, base_offset: Offset, now: TimestampMs) -> Result<(), LogError> {

@@ -93,7 +93,8 @@ impl FlushTask {
     /// Syncs; blocks on the disk.
     ///
     /// # Errors
-    /// `Storage`; the log is poisoned then, and its directory has to go offline. `Poisoned` when it was before.
+    /// `Storage`; the log is poisoned then, and its directory has to go offline, unless there was only no room. `Poisoned`
+    /// when it was before.
     pub fn run(self) -> Result<Flushed, LogError> {
         let state = Arc::clone(&self.state);
         let mut progress = state.exclusive();
@@ -108,7 +109,12 @@ impl FlushTask {
         if progress.generation != self.generation {
             return Ok(flushed);
         }
-        self.sync(&mut progress).inspect_err(|_| state.poison())?;
+        self.sync(&mut progress).inspect_err(|error| {
+            // Without room no sync has failed (ROOM-1): a small file wasn't written, the next flush does all of it again.
+            if !error.is_full() {
+                state.poison();
+            }
+        })?;
         Ok(flushed)
     }
 
@@ -247,7 +253,10 @@ impl Log {
             .active
             .write_indexes(&*self.file_system)
             .and_then(|()| self.write_producer_snapshot());
-        self.poisoning(written)?;
+        match written {
+            Err(error) if error.is_full() => return Err(error),
+            written => self.poisoning(written)?,
+        }
         self.names_version += 1;
         self.flush_now()?;
         Ok(self.recovery_point)

@@ -6,7 +6,7 @@
 //! ```
 //! - LOG-1: the batches between log start and log end are whole, CRC-valid as appended, ascending in offset.
 //! - LOG-2: everything below the recovery point survives a power cut; everything below the log end survives `kill -9`.
-//! - LOG-3: after a failed write or sync nothing is changed any more (promise DISK).
+//! - LOG-3: after a failed write or sync nothing is changed any more (promise DISK); lack of room alone is undone.
 //! - LOG-4: indexes, epochs and producer states are derived from the batches; a wrong file of theirs costs time only.
 //!
 //! Not locked inside: the owner holds a mutex per partition. What may take long is handed out as a value to be run outside

@@ -103,7 +103,11 @@ impl Log {
 
     /// The scanned segment turns out not to be the last one.
     fn close_scanned(&mut self) -> Result<(), LogError> {
-        self.active.write_indexes(&*self.file_system)?;
+        match self.active.write_indexes(&*self.file_system) {
+            // A start succeeds on a full disk; a short index only makes reads scan.
+            Err(error) if error.is_full() => {}
+            written => written?,
+        }
         let (directory, base_offset) = (self.directory.clone(), self.active.base_offset);
         // A stand-in that touches no file; the caller opens the next segment at once.
         let next = ActiveSegment::bare(&directory, base_offset, self.active.created);

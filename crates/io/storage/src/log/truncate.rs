@@ -15,6 +15,7 @@ use crate::file_names::{DELETED, INDEX, LEADER_EPOCH_CHECKPOINT, LOG, SNAPSHOT, 
 use crate::log::Log;
 use crate::log::retention::DeletionTask;
 use crate::log_error::{LogError, StorageContext};
+use crate::room::is_full;
 use crate::segment::ActiveSegment;
 use crate::segment::scan::SegmentScan;
 
@@ -135,7 +136,11 @@ impl Log {
     ) -> Result<(), LogError> {
         // Entries in memory first: they belong to the log as much as those on disk.
         if base_offset == self.active.base_offset {
-            self.active.write_indexes(&*self.file_system)?;
+            match self.active.write_indexes(&*self.file_system) {
+                // What isn't in the file is found by scanning.
+                Err(error) if error.is_full() => {}
+                written => written?,
+            }
         }
         let mut active = ActiveSegment::reopen(
             &*self.file_system,
@@ -156,8 +161,15 @@ impl Log {
 
     fn write_epochs_durably(&mut self, epochs_written: &mut u64) -> Result<(), LogError> {
         let path = self.directory.join(LEADER_EPOCH_CHECKPOINT);
-        write_file_atomically(&*self.file_system, &path, self.epochs.encode().as_bytes()).during("write", &path)?;
-        *epochs_written = self.epochs.version();
+        match write_file_atomically(&*self.file_system, &path, self.epochs.encode().as_bytes()) {
+            // The old file names too many epochs. A start drops those above the recovery point, which was lowered, and the
+            // next flush writes them before it raises that.
+            Err(error) if is_full(&error) => {}
+            written => {
+                written.during("write", &path)?;
+                *epochs_written = self.epochs.version();
+            }
+        }
         self.file_system
             .sync_dir(&self.directory)
             .during("sync", &self.directory)

@@ -56,13 +56,14 @@ impl ActiveSegment {
         now: TimestampMs,
     ) -> Result<Self, LogError> {
         let path = file_names::segment_file(directory, base_offset, LOG);
-        let file = file_system.open(&path, OpenMode::CREATE).during("create", &path)?;
-        if !file.is_empty().during("stat", &path)? {
-            file.set_len(0).during("truncate", &path)?;
-        }
         for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
             let derived = file_names::segment_file(directory, base_offset, suffix);
             crate::atomic_file::ignore_not_found(file_system.remove_file(&derived)).during("remove", &derived)?;
+        }
+        // Last of what may find no room: an empty segment that the log knows nothing of would end it for a restart.
+        let file = file_system.open(&path, OpenMode::CREATE).during("create", &path)?;
+        if !file.is_empty().during("stat", &path)? {
+            file.set_len(0).during("truncate", &path)?;
         }
         let segment = Self::bare(directory, base_offset, now);
         let _ = segment.file.set(file);

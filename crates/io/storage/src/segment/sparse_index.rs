@@ -93,7 +93,11 @@ impl<E: IndexEntry> SparseIndex<E> {
         self.pending.push(entry);
         self.last = Some(entry);
         if self.pending.len() >= MAX_PENDING {
-            return self.write_pending(file_system);
+            return match self.write_pending(file_system) {
+                // The entries stay in memory, and what was torn is overwritten: a batch isn't refused for its index.
+                Err(error) if error.is_full() => Ok(()),
+                written => written,
+            };
         }
         Ok(())
     }

@@ -208,10 +208,11 @@ impl State {
         })
     }
 
-    fn check_room(&self, more: u64) -> io::Result<()> {
+    /// How many of `more` bytes find no room.
+    fn lacking_room(&self, more: u64) -> u64 {
         match self.capacity_bytes {
-            Some(capacity) if self.root.size_bytes() + more > capacity => Err(io::ErrorKind::StorageFull.into()),
-            _ => Ok(()),
+            Some(capacity) if more > 0 => (self.root.size_bytes() + more).saturating_sub(capacity).min(more),
+            _ => 0,
         }
     }
 }
@@ -258,12 +259,15 @@ impl File for MemoryFile {
         let was_running = self.disk.state.lock().calls_left != Some(0);
         match self.begin(Operation::Write) {
             Ok(state) => {
-                let mut node = self.node.lock();
-                let growth = (position + bytes.len()).saturating_sub(node.current.len()) as u64;
-                drop(node);
-                state.check_room(growth)?;
-                node = self.node.lock();
-                node.write(position, bytes);
+                let length = usize::try_from(self.node.lock().len()).unwrap_or(usize::MAX);
+                let growth = (position + bytes.len()).saturating_sub(length);
+                let lacking = state.lacking_room(growth as u64);
+                // As a disk does it: what fits is written.
+                let fits = bytes.len() - usize::try_from(lacking).unwrap_or(usize::MAX).min(bytes.len());
+                self.node.lock().write(position, &bytes[..fits]);
+                if lacking > 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
                 Ok(())
             }
             Err(error) => {
@@ -298,9 +302,23 @@ impl File for MemoryFile {
         Ok(())
     }
 
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        if !self.mode.write {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let state = self.begin(Operation::SetLen)?;
+        let growth = length.saturating_sub(self.node.lock().len());
+        if state.lacking_room(growth) > 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let mut node = self.node.lock();
+        node.allocated = node.len().max(length);
+        Ok(())
+    }
+
     fn len(&self) -> io::Result<u64> {
         let _state = self.begin(Operation::Read)?;
-        Ok(self.node.lock().current.len() as u64)
+        Ok(self.node.lock().len())
     }
 }
 
@@ -451,7 +469,7 @@ impl FileSystem for MemoryFileSystem {
     fn file_len(&self, path: &Path) -> io::Result<u64> {
         let mut state = self.begin(Operation::ReadDir, path)?;
         match state.node(path)? {
-            Node::File(file) => Ok(file.lock().current.len() as u64),
+            Node::File(file) => Ok(file.lock().len()),
             Node::Directory(_) => Err(io::ErrorKind::IsADirectory.into()),
         }
     }
@@ -474,6 +492,10 @@ impl FileSystem for MemoryFileSystem {
         Ok(state.capacity_bytes.map_or(u64::MAX / 2, |capacity| {
             capacity.saturating_sub(state.root.size_bytes())
         }))
+    }
+
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        Ok(self.state.lock().capacity_bytes.unwrap_or(u64::MAX / 2))
     }
 }
 

@@ -39,6 +39,8 @@ enum FileChange {
 #[derive(Debug, Default)]
 pub(super) struct FileNode {
     pub(super) current: Vec<u8>,
+    /// Bytes set aside, beyond those written: they count, nobody reads them.
+    pub(super) allocated: u64,
     synced: Vec<u8>,
     unsynced: Vec<FileChange>,
 }
@@ -53,8 +55,16 @@ impl FileNode {
     }
 
     pub(super) fn set_len(&mut self, length: usize) {
-        self.current.resize(length, 0);
-        self.unsynced.push(FileChange::SetLen(length));
+        self.allocated = self.allocated.min(length as u64);
+        // What is only set aside takes no memory.
+        if length < self.current.len() || self.allocated < length as u64 {
+            self.current.resize(length, 0);
+            self.unsynced.push(FileChange::SetLen(length));
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.allocated.max(self.current.len() as u64)
     }
 
     pub(super) fn sync(&mut self) {
@@ -159,7 +169,7 @@ impl DirectoryNode {
     /// Bytes of all files beneath.
     pub(super) fn size_bytes(&self) -> u64 {
         let sizes = self.current.values().map(|node| match node {
-            Node::File(file) => file.lock().current.len() as u64,
+            Node::File(file) => file.lock().len(),
             Node::Directory(directory) => directory.lock().size_bytes(),
         });
         sizes.sum()

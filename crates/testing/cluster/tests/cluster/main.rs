@@ -7,6 +7,7 @@
     reason = "a failed step fails the test"
 )]
 
+mod disk;
 mod groups;
 mod kills;
 mod min_isr;

@@ -2,8 +2,13 @@
 //!
 //! Appends in a row are written, synced once and then acknowledged together (group commit). After the first error
 //! nothing is tried again: every later operation fails, and the process exits (RAFT-1).
+//!
+//! Lack of room is no error but a state (requirement 25): a write takes the reserve, then it waits, and everything behind it
+//! in its order, until there is room. Nothing is answered meanwhile, so nobody counts on this node; and a node that is
+//! started on a full disk starts. Every operation that may find no room can be done again from its beginning: it writes
+//! the same bytes to the same place, and no sync of it has failed (ROOM-1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +17,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
-use storage::{File, FileSystem, OpenMode};
+use storage::{File, FileSystem, OpenMode, Reserve, is_full};
 use tokio::sync::{oneshot, watch};
 
 use super::frame::segment_header;
 use crate::raft::FatalError;
 use crate::raft::slot_file::SlotFile;
 use crate::raft::type_config::TypeConfig;
+
+/// Held back for the metadata log: tens of thousands of changes while others have filled the disk.
+pub(super) const METADATA_RESERVE_BYTES: u64 = 4 << 20;
 
 /// Told when an operation is durable, or that it failed.
 pub(super) type Done = oneshot::Sender<io::Result<()>>;
@@ -87,6 +95,31 @@ pub(super) struct Disk {
     pub(super) fatal: watch::Sender<Option<FatalError>>,
     pub(super) unsynced: Unsynced,
     pub(super) broken: Option<String>,
+    pub(super) room: Room,
+}
+
+/// What is done about lack of room.
+pub(super) struct Room {
+    reserve: Reserve,
+    /// The reserve isn't held.
+    short: bool,
+    /// The operator was told that this node waits.
+    told: bool,
+    /// What waits for room, and everything behind it.
+    waiting: VecDeque<Operation>,
+}
+
+impl Room {
+    pub(super) fn new(file_system: Arc<dyn FileSystem>, directory: &Path) -> Self {
+        let reserve = Reserve::new(file_system, directory, METADATA_RESERVE_BYTES);
+        let short = reserve.hold().is_err();
+        Self {
+            reserve,
+            short,
+            told: false,
+            waiting: VecDeque::new(),
+        }
+    }
 }
 
 /// Written, not synced, not acknowledged.
@@ -104,19 +137,44 @@ pub(super) fn segment_path(directory: &Path, segment: u64) -> PathBuf {
 }
 
 impl Disk {
-    /// Runs operations in order, then syncs and acknowledges what is left.
-    pub(super) fn run(&mut self, operations: Vec<Operation>) {
-        for operation in operations {
-            self.apply(operation);
+    /// Runs operations in order, then syncs and acknowledges what is left. False when some wait for room: run again, with
+    /// nothing new if need be.
+    #[must_use]
+    pub(super) fn run(&mut self, operations: Vec<Operation>) -> bool {
+        self.room.waiting.extend(operations);
+        while let Some(operation) = self.room.waiting.pop_front() {
+            let Err(operation) = self.apply(operation) else {
+                continue;
+            };
+            self.room.waiting.push_front(*operation);
+            self.room.short = true;
+            if self.room.reserve.release() {
+                tracing::warn!(directory = %self.directory.display(), "no room for the metadata log: it takes what was held back");
+                continue;
+            }
+            if !std::mem::replace(&mut self.room.told, true) {
+                tracing::error!(directory = %self.directory.display(),
+                    "no room for the metadata log: this node votes and acknowledges nothing until there is");
+            }
+            break;
         }
         let _ = self.sync();
+        if self.room.short && self.room.waiting.is_empty() && self.room.reserve.hold().is_ok() {
+            self.room.short = false;
+            self.room.told = false;
+            tracing::info!(directory = %self.directory.display(), "there is room for the metadata log again");
+        }
+        self.room.waiting.is_empty()
     }
 
-    fn apply(&mut self, operation: Operation) {
+    /// Hands the operation back when there was no room for it.
+    fn apply(&mut self, operation: Operation) -> Result<(), Box<Operation>> {
         match operation {
             Operation::Create { segment } => {
-                let result = self.sync().and_then(|()| self.attempt(|disk| disk.create(segment)));
-                let _ = result;
+                let created = self.sync().and_then(|()| self.attempt(|disk| disk.create(segment)));
+                if no_room(&created) {
+                    return Err(Box::new(Operation::Create { segment }));
+                }
             }
             Operation::Append {
                 segment,
@@ -129,6 +187,15 @@ impl Disk {
                     self.unsynced.end = Some(end);
                     self.unsynced.flushed.push(flushed);
                 }
+                Err(error) if is_full(&error) => {
+                    return Err(Box::new(Operation::Append {
+                        segment,
+                        position,
+                        frames,
+                        end,
+                        flushed,
+                    }));
+                }
                 Err(error) => flushed.io_completed(Err(error)),
             },
             Operation::Part {
@@ -136,7 +203,13 @@ impl Disk {
                 position,
                 frames,
             } => {
-                let _ = self.attempt(|disk| disk.write(segment, position, &frames));
+                if no_room(&self.attempt(|disk| disk.write(segment, position, &frames))) {
+                    return Err(Box::new(Operation::Part {
+                        segment,
+                        position,
+                        frames,
+                    }));
+                }
             }
             Operation::Truncate { remove, cut, end, done } => {
                 let result = self
@@ -156,6 +229,14 @@ impl Disk {
                 let result = self
                     .sync()
                     .and_then(|()| self.attempt(|disk| disk.purge(&purged, &remove)));
+                if no_room(&result) {
+                    return Err(Box::new(Operation::Purge {
+                        purged,
+                        remove,
+                        end,
+                        done,
+                    }));
+                }
                 if result.is_ok() {
                     self.durable.fetch_max(end, Ordering::SeqCst);
                 }
@@ -165,6 +246,9 @@ impl Disk {
                 let result = self
                     .sync()
                     .and_then(|()| self.attempt(|disk| disk.vote.write_durably(&vote)));
+                if no_room(&result) {
+                    return Err(Box::new(Operation::Vote { vote, done }));
+                }
                 let _ = done.send(result);
             }
             Operation::Committed { committed } => self.unsynced.committed = Some(committed),
@@ -173,14 +257,18 @@ impl Disk {
                 let _ = done.send(result);
             }
         }
+        Ok(())
     }
 
-    /// Runs one step unless an earlier one failed; the first failure is final.
+    /// Runs one step unless an earlier one failed; the first failure is final, lack of room is none.
     fn attempt(&mut self, step: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         if let Some(reason) = &self.broken {
             return Err(io::Error::other(format!("the metadata log failed before: {reason}")));
         }
         step(self).inspect_err(|error| {
+            if is_full(error) {
+                return;
+            }
             let reason = format!("metadata log in {}: {error}", self.directory.display());
             tracing::error!(directory = %self.directory.display(), %error, "the metadata log failed; this node must stop");
             self.broken = Some(reason.clone());
@@ -206,6 +294,11 @@ impl Disk {
             }
             if let Some(committed) = committed {
                 result = self.attempt(|disk| disk.committed.write_soon(&committed));
+                if no_room(&result) {
+                    // It may be older after a power cut anyway; the entries before it are synced, and that is told.
+                    self.unsynced.committed = Some(committed);
+                    result = Ok(());
+                }
             }
         }
         for callback in flushed {
@@ -286,6 +379,10 @@ impl std::fmt::Debug for Disk {
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
+}
+
+fn no_room(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(is_full)
 }
 
 fn duplicate(result: &io::Result<()>) -> io::Result<()> {

@@ -28,7 +28,7 @@ use prost::Message;
 use storage::{File, FileSystem};
 use tokio::sync::{oneshot, watch};
 
-use self::disk::{Disk, Operation, SegmentFiles, Unsynced};
+use self::disk::{Disk, Operation, Room, SegmentFiles, Unsynced};
 use self::frame::{SEGMENT_HEADER_BYTES, decode_entry, encode_frame, read_frame};
 use self::index::{LogIndex, Slot};
 use self::load::{Evidence, load};
@@ -107,7 +107,7 @@ impl LogStore {
         let durable = Arc::new(AtomicU64::new(index.end()));
         let segments: SegmentFiles = Arc::new(Mutex::new(loaded.files.into_iter().collect::<BTreeMap<_, _>>()));
         let disk = Disk {
-            file_system,
+            file_system: Arc::clone(&file_system),
             directory,
             segments: Arc::clone(&segments),
             vote: vote_file,
@@ -117,6 +117,7 @@ impl LogStore {
             fatal,
             unsynced: Unsynced::default(),
             broken: None,
+            room: Room::new(Arc::clone(&file_system), &config.directory),
         };
         Ok(Self(Arc::new(Shared {
             segment_bytes: config.segment_bytes,

@@ -288,6 +288,39 @@ async fn a_read_is_bounded_by_bytes_but_never_empty() {
     assert_eq!(log.limited_get_log_entries(0, 4).await.unwrap().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn without_room_the_log_waits_and_answers_nothing() {
+    let disk = Disk::new();
+    let fatal = watch::Sender::new(None);
+    let open = || {
+        let files = Arc::new(disk.files.clone());
+        LogStore::open(&config(Disk::directory(), LogIo::Inline), files, fatal.clone()).unwrap()
+    };
+    let mut log = open();
+    append(&mut log, 1, 0..1).await.unwrap();
+    disk.files.set_capacity(Some(disk.files.size_bytes()));
+    // What was held back is taken first.
+    append(&mut log, 1, 1..2).await.unwrap();
+    disk.files.set_capacity(Some(disk.files.size_bytes()));
+    let mut waiting = Box::pin(append(&mut log, 1, 2..3));
+    let early = tokio::time::timeout(std::time::Duration::from_secs(60), &mut waiting).await;
+    assert!(early.is_err(), "nothing is acknowledged before it is written");
+    assert!(fatal.borrow().is_none(), "a full disk ends no process");
+    disk.files.set_capacity(None);
+    waiting.await.unwrap();
+    log.save_vote(&Vote::new(5, 6)).await.unwrap();
+    drop(log);
+    disk.files.kill();
+    disk.files.set_capacity(Some(0));
+    let mut log = open();
+    assert_eq!(
+        log.last_log_id().map(|last| last.index),
+        Some(2),
+        "it opens on a full disk"
+    );
+    assert_eq!(log.read_vote().await.unwrap(), Some(Vote::new(5, 6)));
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_tried_again() {
     let disk = Disk::new();

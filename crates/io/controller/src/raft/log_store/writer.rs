@@ -2,17 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::{Disk, Operation};
 use crate::raft::LogIo;
 
+/// How often a disk without room is tried again.
+const ROOM_PAUSE: Duration = Duration::from_millis(250);
+
 /// Hands operations to the disk in order.
 #[derive(Debug)]
 pub(super) enum LogWriter {
-    Inline(Box<Mutex<Disk>>),
+    Inline(Arc<Mutex<Disk>>),
     Thread(Arc<Queue>),
 }
 
@@ -40,14 +44,15 @@ impl std::fmt::Debug for QueueState {
 impl LogWriter {
     pub(super) fn start(mode: LogIo, mut disk: Disk) -> io::Result<Self> {
         match mode {
-            LogIo::Inline => Ok(Self::Inline(Box::new(Mutex::new(disk)))),
+            LogIo::Inline => Ok(Self::Inline(Arc::new(Mutex::new(disk)))),
             LogIo::Thread => {
                 let queue = Arc::new(Queue::default());
                 let taken = Arc::clone(&queue);
                 std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || {
                     // Everything that was queued while the last batch was synced is the next batch.
-                    while let Some(batch) = taken.next_batch() {
-                        disk.run(batch);
+                    let mut has_room = true;
+                    while let Some(batch) = taken.next_batch(has_room) {
+                        has_room = disk.run(batch);
                     }
                 })?;
                 Ok(Self::Thread(queue))
@@ -58,7 +63,11 @@ impl LogWriter {
     /// Queues operations that belong together.
     pub(super) fn submit(&self, operations: Vec<Operation>) {
         match self {
-            Self::Inline(disk) => disk.lock().run(operations),
+            Self::Inline(disk) => {
+                if !disk.lock().run(operations) {
+                    tokio::spawn(run_until_there_is_room(Arc::downgrade(disk)));
+                }
+            }
             Self::Thread(queue) => {
                 queue.state.lock().operations.extend(operations);
                 queue.changed.notify_one();
@@ -67,14 +76,30 @@ impl LogWriter {
     }
 }
 
+/// As the thread does it. Several of these for one disk do no harm: there is nothing left for the later ones.
+async fn run_until_there_is_room(disk: Weak<Mutex<Disk>>) {
+    loop {
+        tokio::time::sleep(ROOM_PAUSE).await;
+        let Some(disk) = disk.upgrade() else { return };
+        if disk.lock().run(Vec::new()) {
+            return;
+        }
+    }
+}
+
 impl Queue {
-    fn next_batch(&self) -> Option<Vec<Operation>> {
+    /// What was queued; nothing, after a pause, when the disk had no room for what was queued before.
+    fn next_batch(&self, has_room: bool) -> Option<Vec<Operation>> {
         let mut state = self.state.lock();
         while state.operations.is_empty() {
             if state.closed {
                 return None;
             }
-            self.changed.wait(&mut state);
+            if has_room {
+                self.changed.wait(&mut state);
+            } else if self.changed.wait_for(&mut state, ROOM_PAUSE).timed_out() {
+                break;
+            }
         }
         Some(state.operations.drain(..).collect())
     }
