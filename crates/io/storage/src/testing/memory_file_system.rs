@@ -137,10 +137,6 @@ impl MemoryFileSystem {
     }
 }
 
-fn stopped() -> io::Error {
-    io::Error::other("the process was stopped")
-}
-
 fn not_found(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
 }
@@ -154,13 +150,13 @@ fn name_of(path: &Path) -> io::Result<&str> {
 impl State {
     fn check(&mut self, operation: Operation, path: &Path) -> io::Result<()> {
         if self.calls_left == Some(0) {
-            return Err(stopped());
+            return Err(io::Error::other("the process was stopped"));
         }
         if operation.changes() {
             self.calls_made += 1;
             self.calls_left = self.calls_left.map(|left| left - 1);
             if self.calls_left == Some(0) {
-                return Err(stopped());
+                return Err(io::Error::other("the process was stopped"));
             }
         }
         let text = path.to_string_lossy();
@@ -311,8 +307,7 @@ impl File for MemoryFile {
         if state.lacking_room(growth) > 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let mut node = self.node.lock();
-        node.allocated = node.len().max(length);
+        self.node.lock().allocate(length);
         Ok(())
     }
 

@@ -63,6 +63,10 @@ impl FileNode {
         }
     }
 
+    pub(super) fn allocate(&mut self, length: u64) {
+        self.allocated = self.len().max(length);
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.allocated.max(self.current.len() as u64)
     }
