@@ -1,4 +1,6 @@
-use super::super::fixture::{LoneBroker, topic_id_of};
+use ::metadata::proto::BrokerChange;
+
+use super::super::fixture::{LoneBroker, image, topic_id_of};
 use super::*;
 
 fn named(name: &str) -> MetadataRequestTopic {
@@ -46,6 +48,29 @@ async fn every_version_answers_brokers_and_topics() {
             assert_eq!(topic.topic_id, topic_id_of("a").0);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_all_brokers_are_fenced_clients_still_hear_of_them() {
+    let lone = LoneBroker::with_topics(&["a"]).await;
+    let fenced = |broker_id: i32, fenced| -> ::metadata::proto::MetadataRecord {
+        BrokerChange {
+            broker_id,
+            broker_epoch: i64::from(broker_id),
+            fenced: Some(fenced),
+            in_controlled_shutdown: None,
+        }
+        .into()
+    };
+    let mut image = image(&["a"]);
+    image.replay_all(&[fenced(2, true)]).unwrap();
+    lone.context().publisher.publish_snapshot(image.clone()).await;
+    assert_eq!(lone.ask(9, &request(None)).await.brokers.len(), 2, "fenced just now");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(lone.ask(9, &request(None)).await.brokers.len(), 1);
+    image.replay_all(&[fenced(1, true)]).unwrap();
+    lone.context().publisher.publish_snapshot(image).await;
+    assert_eq!(lone.ask(9, &request(None)).await.brokers.len(), 2);
 }
 
 #[tokio::test]
