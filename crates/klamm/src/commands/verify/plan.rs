@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use crate::commands::connection::CLIENT_ID;
 
 /// Longer than any fault: what isn't answered by then is an outcome that nobody knows.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(300);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// A paused broker answers nothing: after that somebody else is asked.
 const REQUEST_TIMEOUT_MS: u32 = 10_000;
 /// How long a member of a group may be silent.

@@ -13,6 +13,7 @@ use anyhow::{Result, anyhow};
 use history::{Entry, Event, Ledger, Timeline};
 
 use super::history_file::HistoryWriter;
+use super::plan::Plan;
 
 /// Events that wait to be written; who has more to say waits, too.
 const QUEUE: usize = 100_000;
@@ -25,6 +26,46 @@ pub(super) struct Counters {
     pub(super) failed: AtomicU64,
     pub(super) read: AtomicU64,
     pub(super) faults: AtomicU64,
+    /// Acknowledgements by producer.
+    acked_by: Vec<AtomicU64>,
+    /// Reads by reader, or by group: not every member has a partition.
+    read_by: Vec<AtomicU64>,
+    /// Where a reader's reads are counted.
+    reader_places: Vec<usize>,
+}
+
+impl Counters {
+    fn of(plan: &Plan) -> Self {
+        let some = |count: u16| (0..count).map(|_| AtomicU64::new(0)).collect();
+        let consumers = usize::from(plan.consumers);
+        let members =
+            (0..plan.groups).flat_map(|group| vec![consumers + usize::from(group); usize::from(plan.members)]);
+        Self {
+            acked_by: some(plan.producers),
+            read_by: some(plan.consumers + plan.groups),
+            reader_places: (0..consumers).chain(members).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What every client has achieved so far.
+    pub(super) fn achieved(&self) -> Vec<u64> {
+        let clients = self.acked_by.iter().chain(&self.read_by);
+        clients.map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// A client that has achieved nothing since then, in words.
+    pub(super) fn idle_since(&self, before: &[u64]) -> Option<String> {
+        let now = self.achieved();
+        let idle = now.iter().zip(before).position(|(now, before)| now <= before)?;
+        Some(match idle.checked_sub(self.acked_by.len()) {
+            None => format!("producer {idle} was acknowledged nothing"),
+            Some(reader) => match self.reader_places.iter().filter(|place| **place == reader).count() {
+                0 | 1 => format!("reader {reader} got nothing"),
+                members => format!("a group of {members} members got nothing"),
+            },
+        })
+    }
 }
 
 /// What a history amounts to.
@@ -39,6 +80,7 @@ pub(super) struct Recorded {
 pub(super) struct Recorder {
     began: Instant,
     sender: SyncSender<Entry>,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// The thread behind it.
@@ -50,10 +92,10 @@ pub(super) struct Recording {
 
 impl Recorder {
     /// Begins a history.
-    pub(super) fn start(path: &Path) -> Result<(Self, Recording)> {
+    pub(super) fn start(path: &Path, plan: &Plan) -> Result<(Self, Recording)> {
         let writer = HistoryWriter::create(path)?;
         let (sender, receiver) = sync_channel(QUEUE);
-        let counters = Arc::<Counters>::default();
+        let counters = Arc::new(Counters::of(plan));
         let own = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
@@ -61,6 +103,7 @@ impl Recorder {
         let recorder = Self {
             began: Instant::now(),
             sender,
+            counters: Arc::clone(&counters),
         };
         Ok((recorder, Recording { thread, counters }))
     }
@@ -123,6 +166,17 @@ impl Recorded {
 }
 
 fn count(event: &Event, counters: &Counters) {
+    let client = match event {
+        Event::Acked { records, .. } => counters.acked_by.get(usize::from(records.producer)),
+        Event::Read { reader, .. } => counters
+            .reader_places
+            .get(usize::from(*reader))
+            .and_then(|place| counters.read_by.get(*place)),
+        _ => None,
+    };
+    if let Some(client) = client {
+        client.fetch_add(1, Ordering::Relaxed);
+    }
     let (counter, more) = match event {
         Event::Sent(records) => (&counters.sent, records.count),
         Event::Acked { records, .. } => (&counters.acked, records.count),

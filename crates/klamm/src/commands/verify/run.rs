@@ -53,7 +53,7 @@ impl Run<'_> {
         injector: impl FnOnce(&Recorder) -> Result<Option<Injector>>,
     ) -> Result<Recorded> {
         let plan = self.plan;
-        let (recorder, recording) = Recorder::start(&self.out.join(HISTORY_FILE))?;
+        let (recorder, recording) = Recorder::start(&self.out.join(HISTORY_FILE), plan)?;
         recorder.record(self.begin());
         self.state
             .create_topic(&plan.topic, plan.partitions, self.replication_factor)?;

@@ -140,6 +140,28 @@ impl Injector {
             let text = format!("the committed offsets couldn't be asked for: {error:#}");
             self.recorder.record(Event::Note { text });
         }
+        self.goes_on(number, fault, stop)
+    }
+
+    /// Whether every client achieves something now that the cluster is whole.
+    fn goes_on(&self, number: u32, fault: &Fault, stop: &AtomicBool) -> bool {
+        let before = self.recorder.counters.achieved();
+        let deadline = Instant::now() + self.whole_within;
+        while let Some(idle) = self.recorder.counters.idle_since(&before) {
+            if wait(LOOK, stop) {
+                // The run's end finds out who still waits.
+                return true;
+            }
+            if Instant::now() > deadline {
+                let within = self.whole_within.as_secs();
+                let what = format!(
+                    "after fault {number} ({}) the cluster was whole, but {idle} for {within} s",
+                    fault.name
+                );
+                self.recorder.record(Event::Stalled { what });
+                return false;
+            }
+        }
         true
     }
 }
