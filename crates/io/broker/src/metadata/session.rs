@@ -23,7 +23,12 @@ use crate::controller_client::ControllerClient;
 /// Opening a session takes at most this.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Registration waits for a Raft entry; a silent controller is given up after this.
-const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A session that goes on at another controller waits for nothing.
+const RESUME_TIMEOUT: Duration = Duration::from_millis(500);
+/// A controller that has answered none of so many heartbeats is as good as gone: another one may be active already, and
+/// fences whoever hasn't come to it within the session timeout, which is at least as many heartbeats long.
+const UNANSWERED_BEATS: u32 = 4;
 /// Pause between attempts: an election takes tens of milliseconds.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// While no controller can be reached for long, attempts become rarer.
@@ -144,7 +149,12 @@ impl BrokerSession {
         {
             return Ended::Retry;
         }
-        let accepted = match timeout(ACCEPT_TIMEOUT, rx.recv()).await {
+        let patience = if epoch == BrokerEpoch::NONE {
+            REGISTER_TIMEOUT
+        } else {
+            RESUME_TIMEOUT
+        };
+        let accepted = match timeout(patience, rx.recv()).await {
             Ok(Some(ControllerToBroker {
                 message: Some(FromController::Accepted(accepted)),
             })) => accepted,
@@ -206,13 +216,17 @@ impl BrokerSession {
     ) -> Ended {
         let mut beats = interval(every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unanswered = 0;
         let mut applied = self.publisher.subscribe();
         self.applier.misfits.borrow_and_update();
         loop {
             let room = self.applier.chunks.capacity() > 0;
             let beat = tokio::select! {
                 biased;
-                _ = beats.tick() => true,
+                _ = beats.tick() => {
+                    unanswered += 1;
+                    true
+                }
                 changed = self.shutdown.changed() => {
                     if changed.is_err() {
                         return Ended::Retry;
@@ -224,6 +238,7 @@ impl BrokerSession {
                 _ = self.applier.misfits.changed() => return Ended::Retry,
                 message = rx.recv(), if room => {
                     let Some(message) = message else { return Ended::Retry };
+                    unanswered = 0;
                     match message.message {
                         Some(FromController::Metadata(chunk)) => {
                             if self.applier.chunks.try_send(chunk).is_err() {
@@ -254,6 +269,14 @@ impl BrokerSession {
                     }
                 }
             };
+            if !room {
+                // Nobody listens: that silence is our own.
+                unanswered = 0;
+            }
+            if unanswered > UNANSWERED_BEATS {
+                tracing::info!("the controller is silent: trying the others");
+                return Ended::Retry;
+            }
             if beat {
                 applied.borrow_and_update();
                 let heartbeat = Heartbeat {

@@ -199,7 +199,11 @@ fn is_refusal(error: &KafkaError) -> bool {
 struct Context(Arc<Answers>);
 
 impl ClientContext for Context {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+    /// Silent, unless somebody looks for something: `-X log_level=7 -X debug=eos`.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let text = format!("producer {}: {facility} {message}", self.0.producer);
+        self.0.recorder.record(Event::Note { text });
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
