@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::commands::connection::CLIENT_ID;
 
@@ -53,6 +54,10 @@ impl Plan {
     fn with_properties(&self, mut config: ClientConfig) -> ClientConfig {
         for (key, value) in &self.properties {
             config.set(key, value);
+            if key == "debug" {
+                // The crate's own threshold comes on top of librdkafka's.
+                config.set_log_level(RDKafkaLogLevel::Debug);
+            }
         }
         config
     }

@@ -199,7 +199,7 @@ fn is_refusal(error: &KafkaError) -> bool {
 struct Context(Arc<Answers>);
 
 impl ClientContext for Context {
-    /// Silent, unless somebody looks for something: `-X log_level=7 -X debug=eos`.
+    /// Silent, unless somebody looks for something: `-X log_level=7 -X debug=eos` puts it among the history's notes.
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         let text = format!("producer {}: {facility} {message}", self.0.producer);
         self.0.recorder.record(Event::Note { text });
