@@ -2,6 +2,7 @@
 
 mod commands;
 mod dev;
+mod directories;
 mod http;
 mod local_cluster;
 mod logging;

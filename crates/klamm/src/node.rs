@@ -16,9 +16,10 @@ use storage::{FileSystem, RealFileSystem};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use types::{BootId, BrokerEpoch, Uuid};
+use types::{BootId, BrokerId, ClusterId, ErrorCode, Uuid};
 
-use crate::http;
+use crate::directories;
+use crate::http::{self, NodeHealth};
 
 /// Controlled shutdown gives up after this: a leadership that nobody can take must not keep the process.
 const CONTROLLED_SHUTDOWN: Duration = Duration::from_secs(20);
@@ -65,36 +66,56 @@ struct RunningBroker {
 }
 
 impl Node {
+    /// Starts the roles. The health endpoint serves first, and tells why the node isn't ready: finding the quorum may take
+    /// as long as the others do.
     pub(crate) async fn start(config: ServerConfig) -> anyhow::Result<Self> {
         let config = Arc::new(config);
-        let identity = PeerIdentity::new(config.node_id, config.cluster_id.clone());
         let network: Arc<dyn Network> = Arc::new(GrpcNetwork::new());
         let file_system: Arc<dyn FileSystem> = Arc::new(RealFileSystem);
-        let (quorum, controller) = if config.roles.controller {
-            let (quorum, controller) = start_controller(&config, &identity, &network, &file_system).await?;
-            (Some(quorum), Some(controller))
-        } else {
-            (None, None)
-        };
-        let broker = if config.roles.broker {
-            let control = quorum.as_ref().map(MetadataQuorum::runtime);
-            Some(start_broker(&config, &identity, &network, &file_system, control).await?)
-        } else {
-            None
-        };
+        let health = NodeHealth::new(Arc::clone(&config));
         if let Some(endpoint) = &config.http_listener {
-            let listener = bind(&endpoint.host, endpoint.port).await?;
-            let health = http::Health {
-                broker: broker.as_ref().map(|running| Arc::clone(running.broker.context())),
-                quorum: quorum.clone(),
-            };
-            http::serve(listener, health);
+            http::serve(bind(&endpoint.host, endpoint.port).await?, Arc::clone(&health));
         }
-        Ok(Self {
-            quorum,
-            _controller: controller,
-            broker,
-        })
+        let registered = directories::registered_cluster(&config, file_system.as_ref())?;
+        let known = config.cluster_id.clone().or_else(|| registered.clone());
+        let identity = PeerIdentity::new(config.node_id, known);
+        let mut node = Self {
+            quorum: None,
+            _controller: None,
+            broker: None,
+        };
+        if config.roles.controller {
+            let (quorum, controller) = start_controller(&config, registered, &identity, &network, &file_system).await?;
+            health.set_controller(Arc::clone(&controller));
+            node.quorum = Some(quorum);
+            node._controller = Some(controller);
+        }
+        if config.roles.broker {
+            let control = node.quorum.as_ref().map(MetadataQuorum::runtime);
+            let running = start_broker(&config, &identity, &network, &file_system, control).await?;
+            health.set_broker(Arc::clone(running.broker.context()));
+            node.broker = Some(running);
+            tokio::select! {
+                fault = node.fault() => return Err(fault),
+                registered = node.registered(&identity) => registered?,
+            }
+        }
+        Ok(node)
+    }
+
+    /// Waits until the controller has committed the registration; the directories are of this incarnation then.
+    async fn registered(&self, identity: &PeerIdentity) -> anyhow::Result<()> {
+        let Some(running) = &self.broker else { return Ok(()) };
+        let mut session = running.session.clone();
+        let epoch = match session.wait_for(|state| state.broker_epoch.is_some()).await {
+            Ok(state) => state.broker_epoch,
+            // The session has ended, rejected: that is a fault, which says more.
+            Err(_) => return std::future::pending().await,
+        };
+        if let Some(epoch) = epoch {
+            running.broker.on_registered(epoch, identity.cluster_id()).await?;
+        }
+        Ok(())
     }
 
     /// Waits for a fault that this process can't go on with.
@@ -116,9 +137,7 @@ impl Node {
                     _ => anyhow!("the broker ended"),
                 },
                 state = session.wait_for(|state| state.rejected.is_some()) => match state.as_deref() {
-                    Ok(SessionState { rejected: Some(code), .. }) => {
-                        anyhow!("the controller rejects this broker: {code}. Does another process run with its node.id?")
-                    }
+                    Ok(state) => rejection(state, running.broker.context().host.local),
                     _ => anyhow!("the broker's session ended"),
                 },
             }
@@ -157,7 +176,7 @@ impl Node {
 /// the quorum is gone.
 async fn leaderships_moved(session: &mut watch::Receiver<SessionState>) -> bool {
     loop {
-        let state = *session.borrow_and_update();
+        let state = session.borrow_and_update().clone();
         if state.may_stop || state.rejected.is_some() || state.broker_epoch.is_none() {
             return true;
         }
@@ -174,8 +193,21 @@ async fn leaderships_moved(session: &mut watch::Receiver<SessionState>) -> bool 
     }
 }
 
+fn rejection(state: &SessionState, node: BrokerId) -> anyhow::Error {
+    let said = state.rejection.as_deref().unwrap_or_default();
+    let code = state.rejected.unwrap_or(ErrorCode::UnknownServerError);
+    if code == ErrorCode::InconsistentClusterId {
+        return anyhow!("the controller rejects this broker: {code}: {said}");
+    }
+    anyhow!(
+        "the controller rejects this broker: {code}: {said}. Another process runs with node.id={node}: give each its own, or \
+         stop one of them"
+    )
+}
+
 async fn start_controller(
     config: &Arc<ServerConfig>,
+    registered: Option<ClusterId>,
     identity: &PeerIdentity,
     network: &Arc<dyn Network>,
     file_system: &Arc<dyn FileSystem>,
@@ -202,11 +234,17 @@ async fn start_controller(
         config.metadata_log_dir.join("__cluster_metadata-0"),
     );
     quorum_config.cluster_id.clone_from(&config.cluster_id);
+    quorum_config.registered_in = registered;
+    quorum_config.snapshot_bytes = config.quorum.snapshot_after_bytes;
     quorum_config.voters = voters(config);
     quorum_config.log_io = LogIo::Thread;
     quorum_config.threads = RaftThreads::Own(CONTROL_THREADS);
     let transport = Arc::new(RpcRaftTransport::new(Arc::clone(network), identity.clone()));
     let quorum = MetadataQuorum::start(quorum_config, Arc::clone(file_system), transport).await?;
+    directories::write_quorum_identity(config, file_system.as_ref(), quorum.directory_id(), None)?;
+    if !config.roles.broker || !config.log_dirs.contains(&config.metadata_log_dir) {
+        write_cluster_id(config, file_system, &quorum);
+    }
     let controller_config = ControllerConfig {
         session_timeout: config.sessions.session_timeout,
         heartbeat_interval: config.sessions.heartbeat_interval,
@@ -258,6 +296,21 @@ async fn start_controller(
         })
         .await??;
     Ok((quorum, controller))
+}
+
+/// Beside the metadata log, once it is known. The broker does it in its own directories.
+fn write_cluster_id(config: &Arc<ServerConfig>, file_system: &Arc<dyn FileSystem>, quorum: &MetadataQuorum) {
+    let (config, files, directory) = (Arc::clone(config), Arc::clone(file_system), quorum.directory_id());
+    let mut cluster_id = quorum.cluster_id();
+    tokio::spawn(async move {
+        let Ok(cluster) = cluster_id.wait_for(Option::is_some).await.map(|known| known.clone()) else {
+            return;
+        };
+        let written = directories::write_quorum_identity(&config, files.as_ref(), directory, cluster.as_ref());
+        if let Err(error) = written {
+            tracing::error!(%error, "the cluster's id could not be written beside the metadata log");
+        }
+    });
 }
 
 async fn accept_internal(listener: TcpListener, server: GrpcServer) {
@@ -331,14 +384,6 @@ async fn start_broker(
         Some(control) => drop(control.spawn(session.run())),
         None => drop(tokio::spawn(session.run())),
     }
-    let mut registered = state.clone();
-    let epoch: Option<BrokerEpoch> = registered
-        .wait_for(|state| state.broker_epoch.is_some() || state.rejected.is_some())
-        .await?
-        .broker_epoch;
-    if let Some(epoch) = epoch {
-        broker.on_registered(epoch, identity.cluster_id()).await?;
-    }
     Ok(RunningBroker {
         broker,
         server,
@@ -361,17 +406,20 @@ fn voters(config: &ServerConfig) -> Vec<VoterAddress> {
     listed.chain(servers).collect()
 }
 
-/// Where the others reach this controller: as the list of voters says, else as advertised, else as it listens.
+/// Where the others reach this controller: as the list of voters says, else as advertised, else as it listens; without a
+/// host that can be dialled, by the machine's name, as in Kafka.
 fn own_controller_address(config: &ServerConfig, listens: &Endpoint) -> Endpoint {
     let listed = config.quorum.voters.iter().find(|voter| voter.id == config.node_id);
     if let Some(voter) = listed {
         return voter.endpoint.clone();
     }
-    config
-        .listeners
-        .advertised_controller
-        .first()
-        .map_or_else(|| listens.clone(), |own| own.endpoint.clone())
+    let advertised = config.listeners.advertised_controller.first();
+    let own = advertised.map_or(listens, |own| &own.endpoint);
+    let host = if own.is_unroutable() { "" } else { own.host.as_str() };
+    Endpoint {
+        host: advertised_host(host),
+        port: own.port,
+    }
 }
 
 async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {

@@ -10,6 +10,9 @@ use config::{Properties, ServerConfig, Warning, properties_from_environment, ref
 use crate::logging::{self, LogFormat};
 use crate::node::Node;
 
+/// The Raft library warns of each lost heartbeat and each failed call; the quorum tells once that a voter is silent.
+const DEFAULT_LOG: &str = "info,openraft=error";
+
 /// What `klamm server` is told.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
@@ -25,7 +28,7 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
     /// What is logged, as in RUST_LOG.
-    #[arg(long, env = "RUST_LOG", default_value = "info,openraft=warn")]
+    #[arg(long, env = "RUST_LOG", default_value = DEFAULT_LOG)]
     log: String,
 }
 

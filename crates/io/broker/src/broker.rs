@@ -39,6 +39,9 @@ const FLUSHES_DEPTH: usize = 16_384;
 /// Deletions that may wait for their delay.
 const DELETIONS_DEPTH: usize = 16_384;
 
+/// A dead incarnation's session ends after one session timeout: one that outlives so many is another process.
+const DUPLICATE_SESSIONS: u32 = 3;
+
 /// What a broker takes from outside.
 #[derive(Debug)]
 pub struct BrokerEnvironment {
@@ -185,7 +188,10 @@ impl Broker {
             Arc::clone(network),
             identity.clone(),
             Arc::clone(&controllers),
-            BrokerIdentity { registration },
+            BrokerIdentity {
+                registration,
+                duplicate_wait: config.sessions.session_timeout * DUPLICATE_SESSIONS,
+            },
             Arc::clone(&publisher),
             shutdown_rx,
         );

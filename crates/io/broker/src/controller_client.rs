@@ -7,7 +7,7 @@ use metadata::proto::control_request::Request;
 use metadata::proto::{ControlRequest, ControlResponse};
 use parking_lot::Mutex;
 use rpc::proto::control_reply::Outcome;
-use rpc::proto::{ControlCall, NotActive, QuorumStatusCall, QuorumStatusReply};
+use rpc::proto::{ChangeVotersCall, ChangeVotersReply, ControlCall, NotActive, QuorumStatusCall, QuorumStatusReply};
 use rpc::{Network, NetworkError, PeerAddress, PeerIdentity};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -116,6 +116,49 @@ impl ControllerClient {
                             self.note_not_active(&answer);
                         }
                         None => {}
+                    },
+                    Err(NetworkError::Timeout { .. }) => {
+                        return Err(ControllerError::Unknown("no answer in time".to_owned()));
+                    }
+                    Err(NetworkError::Refused { reason, .. }) => {
+                        tracing::warn!(%address, reason, "a controller refused the request");
+                    }
+                    Err(NetworkError::Unreachable { .. }) => {
+                        let mut active = self.active.lock();
+                        if active.as_ref() == Some(&address) {
+                            *active = None;
+                        }
+                    }
+                }
+            }
+            sleep(RETRY_PAUSE.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+
+    /// Has the active controller change the voters. What was sent and not answered may have been done.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn change_voters(
+        &self,
+        change: ChangeVotersCall,
+        deadline: Duration,
+    ) -> Result<ChangeVotersReply, ControllerError> {
+        let until = Instant::now() + deadline;
+        loop {
+            for address in self.candidates() {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(ControllerError::NoController);
+                }
+                let call = ChangeVotersCall {
+                    header: Some(self.identity.header(self.host.broker_epoch())),
+                    ..change.clone()
+                };
+                match self.network.change_voters(&address, call, left).await {
+                    Ok(reply) => match &reply.not_active {
+                        None => return Ok(reply),
+                        Some(answer) => self.note_not_active(answer),
                     },
                     Err(NetworkError::Timeout { .. }) => {
                         return Err(ControllerError::Unknown("no answer in time".to_owned()));

@@ -75,6 +75,7 @@ impl Controller {
 
     /// One term as the active controller.
     async fn act(self: Arc<Self>, term: u64) {
+        self.sessions().begin_term();
         self.bootstrap().await;
         let image = Arc::clone(&self.quorum().images().borrow().image);
         for broker in image.brokers().filter(|broker| !broker.fenced) {

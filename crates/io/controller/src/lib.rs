@@ -12,6 +12,7 @@ mod service;
 mod session;
 mod sessions;
 mod transport;
+mod voters;
 mod writer;
 
 pub use active::{ControllerConfig, WallClock};

@@ -8,8 +8,8 @@ use metadata::proto::control_request::Request;
 use metadata::proto::{ControlRequest, ControlResponse};
 use rpc::proto::control_reply::Outcome;
 use rpc::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, NotActive, QuorumReplica, QuorumStatusCall,
-    QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker, NotActive,
+    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 use rpc::{ControllerService, Link, Network, PeerIdentity, RaftService, Refused};
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +17,7 @@ use types::{BrokerId, ErrorCode, MetadataOffset};
 
 use crate::active::ControllerConfig;
 use crate::log_ends::LogEnds;
-use crate::raft::{MetadataQuorum, ReplicaStatus};
+use crate::raft::MetadataQuorum;
 use crate::sessions::Sessions;
 use crate::writer::{WriteFailure, Writer, WriterHandle};
 
@@ -136,7 +136,7 @@ impl Controller {
 impl RaftService for Controller {
     async fn call(&self, call: RaftCall) -> Result<RaftReply, Refused> {
         self.identity
-            .check(call.header.as_ref())
+            .check_protocol(call.header.as_ref())
             .map_err(|refusal| Refused(refusal.to_string()))?;
         Ok(RaftReply {
             payload: self.quorum.handle(call.payload).await,
@@ -210,40 +210,14 @@ impl ControllerService for Controller {
         self.identity
             .check(call.header.as_ref())
             .map_err(|refusal| Refused(refusal.to_string()))?;
-        let status = self.quorum.status();
-        let active = self.active_term().is_some();
-        let describe = |replicas: &[ReplicaStatus]| {
-            replicas
-                .iter()
-                .map(|replica| QuorumReplica {
-                    node_id: replica.node_id.0,
-                    directory_id: replica.directory_id.0.as_bytes().to_vec().into(),
-                    log_end_offset: replica
-                        .matched_index
-                        .and_then(|index| i64::try_from(index).ok())
-                        .unwrap_or(-1),
-                    last_fetch_ms_ago: replica
-                        .last_contact
-                        .and_then(|since| i64::try_from(since.as_millis()).ok())
-                        .unwrap_or(-1),
-                    last_caught_up_ms_ago: replica
-                        .last_contact
-                        .filter(|_| replica.lag == Some(0))
-                        .and_then(|since| i64::try_from(since.as_millis()).ok())
-                        .unwrap_or(-1),
-                    host: replica.address.host.clone(),
-                    port: u32::from(replica.address.port),
-                })
-                .collect()
-        };
-        Ok(QuorumStatusReply {
-            leader_id: status.leader.map_or(-1, |leader| leader.0),
-            term: status.term,
-            high_watermark: i64::try_from(status.commit_index).unwrap_or(i64::MAX),
-            voters: describe(&status.voters),
-            observers: describe(&status.learners),
-            not_active: (!active).then(|| self.not_active()),
-        })
+        Ok(self.describe_quorum())
+    }
+
+    async fn change_voters(&self, call: ChangeVotersCall) -> Result<ChangeVotersReply, Refused> {
+        self.identity
+            .check(call.header.as_ref())
+            .map_err(|refusal| Refused(refusal.to_string()))?;
+        Ok(self.change_quorum(call).await)
     }
 
     async fn session(&self, link: Link<ControllerToBroker, BrokerToController>) {

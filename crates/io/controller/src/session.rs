@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metadata::MetadataImage;
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
 use metadata::proto::{
-    ControlResponse, ControlledShutdownRequest, FenceBrokerRequest, RegisterBrokerRequest, UnfenceBrokerRequest,
+    ControlResponse, ControlledShutdownRequest, FenceBrokerRequest, Listener, RegisterBrokerRequest,
+    UnfenceBrokerRequest,
 };
 use rpc::proto::broker_to_controller::Message as FromBroker;
 use rpc::proto::controller_to_broker::Message as ToBroker;
@@ -32,16 +34,24 @@ const REDIAL: Duration = Duration::from_millis(50);
 const DIAL_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl Controller {
-    /// Watches a broker that has no stream.
+    /// [`Self::watch`] on a task of its own.
     pub(crate) fn spawn_watch(self: &Arc<Self>, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
         let controller = Arc::clone(self);
         tokio::spawn(async move { controller.watch(broker, epoch, term).await });
     }
 
-    /// Watches a broker whose stream is closed, until it has another: fenced as soon as its port refuses, else when its clock
-    /// runs out. A process that is killed closes its connections before its listener, so one dial that finds somebody
+    /// Watches a broker that has no stream, until it has one: fenced as soon as its port refuses, else when its session's clock
+    /// runs out, which began with the last sign of life, or, unheard of in this term, begins now. A process that is killed closes its connections before its listener, so one dial that finds somebody
     /// there proves nothing yet.
     async fn watch(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
+        let image = Arc::clone(&self.quorum.images().borrow().image);
+        if image
+            .broker(broker)
+            .is_none_or(|registration| registration.fenced || registration.epoch != epoch)
+        {
+            self.sessions.remove(broker, epoch);
+            return;
+        }
         let session = self.sessions.of(broker, epoch);
         let since = session.map_or_else(Instant::now, |session| session.last_seen);
         let deadline = since + self.config.session_timeout;
@@ -104,7 +114,7 @@ impl Controller {
             };
             match self.submit(Request::FenceBroker(request)).await {
                 Ok(_) => return,
-                Err(failure) => tracing::warn!(%broker, ?failure, "fencing was not written, trying again"),
+                Err(failure) => tracing::info!(%broker, ?failure, "fencing was not written, trying again"),
             }
             sleep(FENCE_RETRY).await;
         }
@@ -119,16 +129,17 @@ impl Controller {
         else {
             return;
         };
-        let Some(term) = self.active_term() else {
-            let _ = send(&tx, ToBroker::NotActive(self.not_active())).await;
-            return;
-        };
+        // By each controller, active or not: a broker of another cluster counts them.
         let header = match self.identity.check(hello.header.as_ref()) {
             Ok(header) => header.clone(),
             Err(refusal) => {
                 let _ = send(&tx, refused(ErrorCode::InconsistentClusterId, &refusal.to_string())).await;
                 return;
             }
+        };
+        let Some(term) = self.active_term() else {
+            let _ = send(&tx, ToBroker::NotActive(self.not_active())).await;
+            return;
         };
         match self.admit(&header, hello).await {
             Ok((epoch, applied)) => self.serve(BrokerId(header.node_id), epoch, applied, term, tx, rx).await,
@@ -161,7 +172,8 @@ impl Controller {
                 "neither a registration nor an epoch",
             ));
         };
-        let lives = self.sessions.lives(broker, self.config.session_timeout);
+        let lives = self.sessions.lives(broker, self.config.session_timeout)
+            || self.may_live_elsewhere(&image, broker, &register).await;
         let request = RegisterBrokerRequest {
             broker_id: broker.0,
             previous_incarnation_lives: lives,
@@ -178,6 +190,30 @@ impl Controller {
             })),
             Err(_) => Err(ToBroker::NotActive(self.not_active())),
         }
+    }
+
+    /// Whether the registered incarnation may live though this term hasn't heard of it yet: it was at another address, which
+    /// doesn't refuse. Without this a second process with its id would win the moment a controller is elected.
+    async fn may_live_elsewhere(
+        &self,
+        image: &MetadataImage,
+        broker: BrokerId,
+        register: &RegisterBrokerRequest,
+    ) -> bool {
+        let Some(registered) = image.broker(broker).filter(|registered| !registered.fenced) else {
+            return false;
+        };
+        let timeout = self.config.session_timeout;
+        if !self.sessions.may_be_unheard(broker, registered.epoch, timeout) {
+            return false;
+        }
+        let moved = registered
+            .listener(&self.config.inter_broker_listener)
+            .is_some_and(|old| {
+                let same = |new: &Listener| new.host == old.host && new.port == u32::from(old.port);
+                !register.listeners.iter().any(same)
+            });
+        moved && !self.port_refuses(broker).await
     }
 
     /// One session, until its stream, this term, or its clock ends.
@@ -249,15 +285,7 @@ impl Controller {
             }
         }
         if self.active_term() == Some(term) && self.sessions.closed(broker, stream) {
-            let image = Arc::clone(&self.quorum.images().borrow().image);
-            if image
-                .broker(broker)
-                .is_none_or(|registration| registration.fenced || registration.epoch != epoch)
-            {
-                self.sessions.remove(broker, epoch);
-            } else {
-                self.watch(broker, epoch, term).await;
-            }
+            self.watch(broker, epoch, term).await;
         }
     }
 
@@ -281,6 +309,7 @@ impl Controller {
             fenced: registration.fenced,
             may_stop: false,
             remaining_leaderships: 0,
+            metadata_offset: image.offset().0,
         };
         if heartbeat.want_shutdown {
             let request = ControlledShutdownRequest {

@@ -30,6 +30,7 @@ pub(crate) struct Session {
 struct State {
     sessions: HashMap<BrokerId, Session>,
     next_stream: u64,
+    term_began: Option<Instant>,
     fenced_early: HashMap<BrokerId, (BrokerEpoch, Instant)>,
 }
 
@@ -134,6 +135,21 @@ impl Sessions {
         }
         drop(state);
         self.progress.send_modify(|count| *count += 1);
+    }
+
+    /// This node is the active controller from now on: it has heard of nobody yet.
+    pub(crate) fn begin_term(&self) {
+        self.state.lock().term_began = Some(Instant::now());
+    }
+
+    /// Whether somebody that lives may not have said so yet: a new controller hears of the brokers one after the other.
+    pub(crate) fn may_be_unheard(&self, broker: BrokerId, epoch: BrokerEpoch, timeout: Duration) -> bool {
+        let state = self.state.lock();
+        let heard = state
+            .sessions
+            .get(&broker)
+            .is_some_and(|session| session.broker_epoch == epoch);
+        !heard && state.term_began.is_some_and(|began| began.elapsed() < timeout)
     }
 
     /// This term is over.

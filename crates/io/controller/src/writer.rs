@@ -119,14 +119,20 @@ impl Writer {
                     .quorum
                     .write(leadership.term, applied.offset, &decision.records)
                     .await;
-                written.map(|_| ()).map_err(|error| {
-                    tracing::warn!(%error, "a decision was not written");
-                    match error {
-                        WriteError::NotLeader
-                        | WriteError::Refused { .. }
-                        | WriteError::TooLarge { .. }
-                        | WriteError::Invalid(_) => WriteFailure::NotActive,
-                        WriteError::Unknown | WriteError::Fatal(_) => WriteFailure::Unknown,
+                written.map(|_| ()).map_err(|error| match error {
+                    // An election, or this node's own end: whoever asked asks again.
+                    WriteError::NotLeader => WriteFailure::NotActive,
+                    WriteError::Unknown => {
+                        tracing::info!(%error, "a decision was not written");
+                        WriteFailure::Unknown
+                    }
+                    WriteError::Refused { .. } | WriteError::TooLarge { .. } | WriteError::Invalid(_) => {
+                        tracing::warn!(%error, "a decision was not written");
+                        WriteFailure::NotActive
+                    }
+                    WriteError::Fatal(_) => {
+                        tracing::warn!(%error, "a decision was not written");
+                        WriteFailure::Unknown
                     }
                 })
             };

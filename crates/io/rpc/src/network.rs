@@ -9,8 +9,8 @@ use thiserror::Error;
 use crate::address::PeerAddress;
 use crate::link::Link;
 use crate::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, Lane, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, Lane, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 
 /// A call that brought no answer. Whether the peer acted on it is not known, unless said otherwise.
@@ -74,6 +74,14 @@ pub trait Network: Debug + Send + Sync + 'static {
         call: QuorumStatusCall,
         deadline: Duration,
     ) -> Result<QuorumStatusReply, NetworkError>;
+
+    /// A change of the quorum's voters, by the active controller.
+    async fn change_voters(
+        &self,
+        to: &PeerAddress,
+        call: ChangeVotersCall,
+        deadline: Duration,
+    ) -> Result<ChangeVotersReply, NetworkError>;
 
     /// Opens a broker's session; `deadline` bounds the opening.
     async fn session(

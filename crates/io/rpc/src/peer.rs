@@ -95,19 +95,29 @@ impl PeerIdentity {
         }
     }
 
+    /// Checks a caller that may be of another cluster: Raft's messages carry the cluster id themselves, and one of them asks
+    /// which cluster this is.
+    ///
+    /// # Errors
+    /// Why it isn't served.
+    pub fn check_protocol<'a>(&self, header: Option<&'a PeerHeader>) -> Result<&'a PeerHeader, PeerRefusal> {
+        let header = header.ok_or(PeerRefusal::NoHeader)?;
+        if header.protocol_version == PROTOCOL_VERSION {
+            return Ok(header);
+        }
+        Err(PeerRefusal::OtherVersion {
+            node: BrokerId(header.node_id),
+            theirs: header.protocol_version,
+        })
+    }
+
     /// Checks a caller. One without a cluster yet is served: it asks in order to find its cluster.
     ///
     /// # Errors
     /// Why it isn't served.
     pub fn check<'a>(&self, header: Option<&'a PeerHeader>) -> Result<&'a PeerHeader, PeerRefusal> {
-        let header = header.ok_or(PeerRefusal::NoHeader)?;
+        let header = self.check_protocol(header)?;
         let node = BrokerId(header.node_id);
-        if header.protocol_version != PROTOCOL_VERSION {
-            return Err(PeerRefusal::OtherVersion {
-                node,
-                theirs: header.protocol_version,
-            });
-        }
         match &*self.cluster_id.read() {
             Some(ours) if !header.cluster_id.is_empty() && header.cluster_id != ours.0 => {
                 Err(PeerRefusal::OtherCluster {

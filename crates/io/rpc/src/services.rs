@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::link::Link;
 use crate::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 
 /// Why a call isn't served; nothing was done.
@@ -41,6 +41,12 @@ pub trait ControllerService: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the peer isn't to be served.
     async fn quorum_status(&self, call: QuorumStatusCall) -> Result<QuorumStatusReply, Refused>;
+
+    /// Changes the quorum's voters, or says who is active.
+    ///
+    /// # Errors
+    /// When the peer isn't to be served.
+    async fn change_voters(&self, call: ChangeVotersCall) -> Result<ChangeVotersReply, Refused>;
 
     /// Takes a session's stream; returns when the session is over.
     async fn session(&self, link: Link<ControllerToBroker, BrokerToController>);

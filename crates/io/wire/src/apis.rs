@@ -33,7 +33,7 @@ const fn api(key: ApiKey, min: i16, max: i16) -> ServedApi {
 }
 
 /// Ascending by key.
-const SERVED: [ServedApi; 33] = [
+const SERVED: [ServedApi; 35] = [
     api(ApiKey::Produce, 3, 13),
     api(ApiKey::Fetch, 4, 18),
     api(ApiKey::ListOffsets, 1, 10),
@@ -68,6 +68,8 @@ const SERVED: [ServedApi; 33] = [
     api(ApiKey::DescribeCluster, 0, 2),
     api(ApiKey::UnregisterBroker, 0, 0),
     api(ApiKey::DescribeTopicPartitions, 0, 0),
+    api(ApiKey::AddRaftVoter, 0, 0),
+    api(ApiKey::RemoveRaftVoter, 0, 0),
 ];
 
 /// Every API that this crate can decode, ascending by key.

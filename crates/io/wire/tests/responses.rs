@@ -79,4 +79,6 @@ each_api!(
     DescribeClusterRequest,
     UnregisterBrokerRequest,
     DescribeTopicPartitionsRequest,
+    AddRaftVoterRequest,
+    RemoveRaftVoterRequest,
 );

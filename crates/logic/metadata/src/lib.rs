@@ -12,6 +12,7 @@ mod image;
 pub mod invariants;
 pub mod proto;
 pub mod record;
+mod safe_to_stop;
 
 pub use delta::ImageDelta;
 pub use image::{
@@ -19,3 +20,4 @@ pub use image::{
     PartitionRegistration, TopicImage, security_protocol_code, security_protocol_from_code,
 };
 pub use record::ReplayError;
+pub use safe_to_stop::{PartitionRisk, QuorumRisk, StopPartition, StopRisks, StopVoter, risks_of_stopping};

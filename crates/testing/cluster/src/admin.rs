@@ -1,6 +1,5 @@
 //! Who leads what, and topics: by librdkafka where it can say it, else by `klamm cluster describe`.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -8,7 +7,6 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
-use crate::binary::klamm_binary;
 use crate::deadline::wait_until;
 use crate::members::Cluster;
 
@@ -131,22 +129,7 @@ impl Cluster {
     /// # Errors
     /// The command failed, or its output isn't JSON.
     pub fn describe(&self) -> anyhow::Result<Value> {
-        let bootstrap = self.bootstrap();
-        let arguments = [
-            "cluster",
-            "describe",
-            "--bootstrap-server",
-            &bootstrap,
-            "--output",
-            "json",
-        ];
-        let output = Command::new(klamm_binary()?).args(arguments).output()?;
-        ensure!(
-            output.status.success(),
-            "klamm cluster describe: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(serde_json::from_slice(&output.stdout)?)
+        self.klamm_json(&["cluster", "describe"])
     }
 
     /// The coordinator of a group: the leader of its partition of the offsets topic, which must exist.

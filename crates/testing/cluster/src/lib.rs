@@ -34,6 +34,6 @@ pub use disk::Disk;
 pub use group::Group;
 pub use history::{History, Outcome, Sent};
 pub use members::{Cluster, Turn};
-pub use node::Node;
+pub use node::{Node, Ports};
 pub use reader::{ReadRecord, read_all};
 pub use workload::{Workload, WorkloadSpec};

@@ -1,6 +1,7 @@
 //! A running cluster: its nodes, who is what, and its end.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use anyhow::{Context, ensure};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::metadata::Metadata;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::binary::klamm_binary;
 use crate::builder::ClusterBuilder;
 use crate::deadline::wait_until;
 use crate::disk::Disk;
@@ -71,9 +74,37 @@ impl Cluster {
         self
     }
 
-    /// Every node's client address, with commas.
+    /// Every broker's client address, with commas.
     pub fn bootstrap(&self) -> String {
-        self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
+        let brokers = self.nodes.iter().filter(|node| node.is_broker());
+        brokers.map(Node::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Runs a command of the binary to its end.
+    ///
+    /// # Errors
+    /// There is no binary.
+    pub fn klamm(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(klamm_binary()?);
+        command.env("KLAMM_BOOTSTRAP", self.bootstrap());
+        Ok(command.args(arguments).output()?)
+    }
+
+    /// As [`Cluster::klamm`] with `--output json`, which must succeed.
+    ///
+    /// # Errors
+    /// It failed, with what it said; its output isn't JSON.
+    pub fn klamm_json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut all = arguments.to_vec();
+        all.extend(["--output", "json"]);
+        let output = self.klamm(&all)?;
+        ensure!(
+            output.status.success(),
+            "klamm {}: {}",
+            all.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 
     /// All nodes, by id.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rpc::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, Lane, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, Lane, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 use rpc::{DialOutcome, Link, Network, NetworkError, PeerAddress, Refused, Services};
 use tokio::sync::oneshot;
@@ -253,6 +253,22 @@ impl Network for SimNetwork {
         let answer = self.call(to, deadline, move |process| async move {
             match services_at(&process, port).and_then(|services| services.controller) {
                 Some(controller) => Some(controller.quorum_status(call).await),
+                None => None,
+            }
+        });
+        served(to, answer.await?)
+    }
+
+    async fn change_voters(
+        &self,
+        to: &PeerAddress,
+        call: ChangeVotersCall,
+        deadline: Duration,
+    ) -> Result<ChangeVotersReply, NetworkError> {
+        let port = to.port;
+        let answer = self.call(to, deadline, move |process| async move {
+            match services_at(&process, port).and_then(|services| services.controller) {
+                Some(controller) => Some(controller.change_voters(call).await),
                 None => None,
             }
         });

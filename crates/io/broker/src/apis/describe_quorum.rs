@@ -97,9 +97,10 @@ fn state(replica: &QuorumReplica, now: TimestampMs, version: i16) -> ReplicaStat
     state
 }
 
-/// Where the voters serve as controllers.
+/// Where the voters serve as controllers, and the observers that are controllers, too: those that can become voters.
 fn nodes(status: &QuorumStatusReply) -> Vec<Node> {
-    let nodes = status.voters.iter().map(|voter| {
+    let observers = status.observers.iter().filter(|observer| observer.port > 0);
+    let nodes = status.voters.iter().chain(observers).map(|voter| {
         let listener = Listener::default()
             .with_name(text(CONTROLLER_LISTENER))
             .with_host(text(&voter.host))

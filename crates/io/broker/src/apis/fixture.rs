@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use config::{Properties, ServerConfig};
 use rpc::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, Lane, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, Lane, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 use rpc::{DialOutcome, Link, Network, NetworkError, PeerAddress, PeerIdentity};
 use tempfile::TempDir;
@@ -227,6 +227,14 @@ impl Network for NoNetwork {
         _: QuorumStatusCall,
         _: Duration,
     ) -> Result<QuorumStatusReply, NetworkError> {
+        nobody(to)
+    }
+    async fn change_voters(
+        &self,
+        to: &PeerAddress,
+        _: ChangeVotersCall,
+        _: Duration,
+    ) -> Result<ChangeVotersReply, NetworkError> {
         nobody(to)
     }
     async fn session(

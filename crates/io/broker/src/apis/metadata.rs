@@ -102,8 +102,7 @@ impl View<'_> {
     fn brokers(&self) -> Vec<MetadataResponseBroker> {
         let anybody_alive = self.image.brokers().any(|broker| !broker.fenced);
         let listed = self.image.brokers();
-        let listed =
-            listed.filter(|broker| !broker.fenced || !anybody_alive || self.peers.is_listed_still(broker.id));
+        let listed = listed.filter(|broker| !broker.fenced || !anybody_alive || self.peers.is_listed_still(broker.id));
         let answer = listed.filter_map(|broker| {
             let address = broker.listener(self.listener)?;
             Some(

@@ -11,6 +11,7 @@ mod table;
 
 mod authorized_operations;
 mod auto_create;
+mod change_voters;
 mod config_changes;
 mod controller_call;
 mod current_leader;
@@ -18,6 +19,7 @@ mod fetch_session;
 mod group_answers;
 mod producer_ids;
 
+mod add_raft_voter;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -49,6 +51,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod remove_raft_voter;
 mod sync_group;
 mod unregister_broker;
 

@@ -10,11 +10,12 @@ use wire::{DecodeError, ServedApi, api_versions_fallback, served_api};
 
 use super::exchange::{ApiFault, Handling};
 use super::{
-    alter_configs, api_versions, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
-    describe_acls, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_quorum,
-    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs,
-    init_producer_id, join_group, leave_group, list_groups, list_offsets, list_partition_reassignments, metadata,
-    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group, unregister_broker,
+    add_raft_voter, alter_configs, api_versions, create_partitions, create_topics, delete_groups, delete_records,
+    delete_topics, describe_acls, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
+    produce, remove_raft_voter, sync_group, unregister_broker,
 };
 use crate::context::{ApiRequest, BrokerContext};
 
@@ -74,6 +75,8 @@ static TABLE: &[ApiRow] = rows! {
     DescribeCluster => describe_cluster,
     UnregisterBroker => unregister_broker,
     DescribeTopicPartitions => describe_topic_partitions,
+    AddRaftVoter => add_raft_voter,
+    RemoveRaftVoter => remove_raft_voter,
 };
 
 fn row(api_key: i16) -> Option<&'static ApiRow> {

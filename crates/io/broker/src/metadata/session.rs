@@ -14,7 +14,7 @@ use rpc::proto::{BrokerToController, ControllerToBroker, Heartbeat, SessionHello
 use rpc::{Link, Network, PeerAddress, PeerIdentity};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use types::{BrokerEpoch, ClusterId, ErrorCode};
+use types::{BrokerEpoch, ClusterId, ErrorCode, MetadataOffset};
 
 use super::applier::Applier;
 use super::publisher::MetadataPublisher;
@@ -39,10 +39,12 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_millis(250);
 pub struct BrokerIdentity {
     /// The registration; its flags of unclean shutdown were determined from the log directories.
     pub registration: RegisterBrokerRequest,
+    /// How long a refusal as a duplicate is taken for the last incarnation's trace, before it is another process.
+    pub duplicate_wait: Duration,
 }
 
 /// How the session stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SessionState {
     /// Registered with this epoch.
     pub broker_epoch: Option<BrokerEpoch>,
@@ -56,6 +58,12 @@ pub struct SessionState {
     pub remaining_leaderships: u32,
     /// Another incarnation took this broker's id, or another cluster refused it: this process must end.
     pub rejected: Option<ErrorCode>,
+    /// The controller's words for it.
+    pub rejection: Option<Arc<str>>,
+    /// How far the metadata went at the last heartbeat's answer.
+    pub metadata_offset: MetadataOffset,
+    /// When that answer came.
+    pub answered: Option<Instant>,
 }
 
 /// The session's task.
@@ -69,13 +77,16 @@ pub struct BrokerSession {
     applier: Applier,
     state: watch::Sender<SessionState>,
     shutdown: watch::Receiver<bool>,
+    duplicate_since: Option<Instant>,
 }
 
 enum Ended {
     /// The stream broke or the controller changed: open another.
     Retry,
-    /// This process must end.
-    Rejected(ErrorCode),
+    /// That controller is of another cluster: one may be a stranger, most of them mean that this node is.
+    Stranger(String),
+    /// This process must end; why, in the controller's words.
+    Rejected(ErrorCode, String),
 }
 
 impl BrokerSession {
@@ -100,6 +111,7 @@ impl BrokerSession {
             publisher,
             state,
             shutdown,
+            duplicate_since: None,
         }
     }
 
@@ -111,22 +123,37 @@ impl BrokerSession {
 
     /// Keeps a session open until this incarnation is rejected.
     pub async fn run(mut self) {
-        let mut pause = RETRY_PAUSE;
+        let (mut pause, mut warned) = (RETRY_PAUSE, false);
         loop {
-            for address in self.controllers.candidates() {
+            let candidates = self.controllers.candidates();
+            let mut strangers = Vec::new();
+            for address in &candidates {
                 let began = Instant::now();
-                match self.session(&address).await {
-                    Ended::Rejected(code) => {
-                        self.state.send_modify(|state| state.rejected = Some(code));
-                        return;
-                    }
+                match self.session(address).await {
+                    Ended::Stranger(message) => strangers.push(message),
+                    Ended::Rejected(code, message) => return self.reject(code, message),
                     Ended::Retry if began.elapsed() > RETRY_PAUSE_MAX => pause = RETRY_PAUSE,
                     Ended::Retry => {}
+                }
+            }
+            if let Some(message) = strangers.first() {
+                if strangers.len() * 2 >= candidates.len() {
+                    return self.reject(ErrorCode::InconsistentClusterId, message.clone());
+                }
+                if !std::mem::replace(&mut warned, true) {
+                    tracing::warn!(message, "one of the listed controllers is of another cluster");
                 }
             }
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+    }
+
+    fn reject(&self, code: ErrorCode, message: String) {
+        self.state.send_modify(|state| {
+            state.rejected = Some(code);
+            state.rejection = Some(message.into());
+        });
     }
 
     async fn session(&mut self, address: &PeerAddress) -> Ended {
@@ -168,13 +195,18 @@ impl BrokerSession {
                 message: Some(FromController::Refused(refused)),
             })) => {
                 let code = ErrorCode::from_code(i16::try_from(refused.error_code).unwrap_or(-1));
-                return self.on_refused(code, &refused.message).await;
+                return self.on_refused(code, &refused.message);
             }
             _ => return Ended::Retry,
         };
         if !accepted.cluster_id.is_empty() && !self.identity.learn_cluster(&ClusterId(accepted.cluster_id.clone())) {
-            tracing::error!(cluster = accepted.cluster_id, "the controller is of another cluster");
-            return Ended::Rejected(ErrorCode::InconsistentClusterId);
+            let ours = self.identity.cluster_id().map(|id| id.0).unwrap_or_default();
+            let message = format!(
+                "this node is of cluster {ours}, the controller {address} of cluster {}: give it the addresses of its own \
+                 cluster, or an empty data directory",
+                accepted.cluster_id
+            );
+            return Ended::Stranger(message);
         }
         self.controllers.note_active(address);
         let epoch = BrokerEpoch(accepted.broker_epoch);
@@ -190,16 +222,20 @@ impl BrokerSession {
         ended
     }
 
-    async fn on_refused(&self, code: ErrorCode, message: &str) -> Ended {
+    fn on_refused(&mut self, code: ErrorCode, message: &str) -> Ended {
         match code {
-            // The last incarnation's stream may not have been noticed as closed yet.
-            ErrorCode::DuplicateBrokerRegistration if self.state.borrow().broker_epoch.is_none() => {
-                tracing::warn!(message, "registration refused, trying again");
+            // The last incarnation's stream may not have been noticed as closed yet; one that lives longer than its session
+            // is another process.
+            ErrorCode::DuplicateBrokerRegistration
+                if self.state.borrow().broker_epoch.is_none()
+                    && self.duplicate_since.get_or_insert_with(Instant::now).elapsed() < self.broker.duplicate_wait =>
+            {
+                tracing::debug!(message, "registration refused, trying again");
                 Ended::Retry
             }
-            ErrorCode::StaleBrokerEpoch | ErrorCode::DuplicateBrokerRegistration | ErrorCode::InconsistentClusterId => {
-                tracing::error!(%code, message, "this broker is rejected");
-                Ended::Rejected(code)
+            ErrorCode::InconsistentClusterId => Ended::Stranger(message.to_owned()),
+            ErrorCode::StaleBrokerEpoch | ErrorCode::DuplicateBrokerRegistration => {
+                Ended::Rejected(code, message.to_owned())
             }
             _ => {
                 tracing::warn!(%code, message, "the session was refused, trying again");
@@ -248,11 +284,13 @@ impl BrokerSession {
                         }
                         Some(FromController::Heartbeat(reply)) => {
                             self.state.send_if_modified(|state| {
-                                let before = *state;
+                                let before = (state.unfenced, state.may_stop, state.remaining_leaderships);
                                 state.unfenced = !reply.fenced;
                                 state.may_stop = reply.may_stop;
                                 state.remaining_leaderships = reply.remaining_leaderships;
-                                *state != before
+                                state.metadata_offset = MetadataOffset(reply.metadata_offset);
+                                state.answered = Some(Instant::now());
+                                before != (state.unfenced, state.may_stop, state.remaining_leaderships)
                             });
                             // Fenced though everything is applied: the next heartbeat asks to be unfenced.
                             false
@@ -263,7 +301,7 @@ impl BrokerSession {
                         }
                         Some(FromController::Refused(refused)) => {
                             let code = ErrorCode::from_code(i16::try_from(refused.error_code).unwrap_or(-1));
-                            return self.on_refused(code, &refused.message).await;
+                            return self.on_refused(code, &refused.message);
                         }
                         Some(FromController::Accepted(_)) | None => false,
                     }

@@ -34,6 +34,8 @@ pub struct AppliedBatch {
     pub end_offset: MetadataOffset,
     /// Term of the entry that carried it: the controller epoch.
     pub term: u64,
+    /// Index of that entry.
+    pub index: u64,
     /// The records, each prefixed by its length (a varint), as they stand in the log. Decode with
     /// [`AppliedBatch::decode`].
     pub records: Bytes,
@@ -121,6 +123,15 @@ impl RecentBatches {
         };
     }
 
+    /// Index of the entry after which the image was at `offset`, or of an earlier one when that isn't held any more; 0
+    /// when none is.
+    pub(super) fn index_at(&self, offset: MetadataOffset) -> u64 {
+        let state = self.state.lock();
+        let after = state.batches.partition_point(|batch| batch.end_offset <= offset);
+        let last = after.checked_sub(1).and_then(|at| state.batches.get(at));
+        last.map_or(0, |batch| batch.index)
+    }
+
     /// The batches after `offset`. `None`: `offset` is not the boundary of a batch that is still held.
     pub(super) fn since(&self, offset: MetadataOffset) -> Option<Vec<Arc<AppliedBatch>>> {
         let state = self.state.lock();
@@ -142,6 +153,7 @@ mod tests {
             base_offset: MetadataOffset(base),
             end_offset: MetadataOffset(end),
             term: 1,
+            index: u64::try_from(end).unwrap(),
             records: Bytes::from_static(&[0; 100]),
         })
     }

@@ -1,8 +1,12 @@
-//! How a node finds its cluster, or founds it (RAFT-6).
+//! How a node finds its cluster, or founds it (RAFT-6), and stays its member.
 //!
 //! A blank node asks every listed voter who it is. If any has a cluster, this node joins that one. Only when every listed
 //! voter has answered, all are blank and this is the lowest of them does it found a cluster, of exactly the (node,
 //! directory) pairs that answered. Else it waits and says for whom: a listed voter that can't be asked might have one.
+//!
+//! A node that was a member asks, too, while no leader speaks to it: its log may be older than its removal, and its
+//! address another than the others know. Who finds most of the listed voters in another cluster, or its own id taken by a
+//! living process, ends (`Node::report_fatal`): waiting would never help.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +18,10 @@ use types::ClusterId;
 use super::codec::{member_from, membership_from};
 use super::node::{Node, stopped};
 use super::proto;
+use super::proto::join_response::Outcome;
 use super::proto::raft_request::Call;
 use super::proto::raft_response::Reply;
-use super::type_config::Member;
+use super::type_config::{Member, Membership};
 use super::{TransportError, VoterAddress};
 
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
@@ -24,43 +29,75 @@ const ASK_DEADLINE: Duration = Duration::from_secs(2);
 const JOIN_DEADLINE: Duration = Duration::from_secs(15);
 /// Between two complaints about the same wait.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
+/// A dead process is forgotten after one link timeout: who is refused for so many of them has a living double.
+const DUPLICATE_LINK_TIMEOUTS: u32 = 4;
 
 /// What one address answered.
-enum Answer {
+pub(super) enum Answer {
     /// This node itself.
     Myself,
     Blank(Member),
-    Cluster {
-        cluster_id: ClusterId,
-        leader: Option<Member>,
-        member: Member,
-    },
+    Cluster(Found),
     Silent(String),
 }
 
-/// Runs until this node is a member with the role that it wants, or stops.
+/// A member of a cluster.
+pub(super) struct Found {
+    pub(super) cluster_id: ClusterId,
+    recoveries: u64,
+    /// The leader that it hears.
+    leader: Option<Member>,
+    pub(super) member: Member,
+    membership: Membership,
+}
+
+type Answers = BTreeMap<VoterAddress, Answer>;
+
+/// What a node waits for.
+struct Wait {
+    complaint: String,
+    /// The id is taken, as far as the leader knows.
+    duplicate: bool,
+    /// A member that lost sight of its leader: an election is no news.
+    is_member: bool,
+}
+
+impl From<String> for Wait {
+    fn from(complaint: String) -> Self {
+        Self {
+            complaint,
+            duplicate: false,
+            is_member: false,
+        }
+    }
+}
+
+/// Complains now and then, and knows how long the wait has lasted.
+#[derive(Default)]
+struct Complaints {
+    last: Option<(String, Instant)>,
+    since: Option<Instant>,
+    duplicate_since: Option<Instant>,
+}
+
+/// Runs until the node stops.
 pub(super) async fn run(node: Arc<Node>) {
     let mut stop = node.stop_signal();
-    let mut complained: Option<(String, Instant)> = None;
-    // Once admitted, the address is compared now and then only.
+    let mut complaints = Complaints::default();
     loop {
-        let complaint = tokio::select! {
+        let settled = tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            complaint = node.settle() => complaint,
+            settled = node.settle() => settled,
         };
-        let pause = match complaint {
-            Ok(()) => return,
-            Err(complaint) => {
-                let now = Instant::now();
-                let news = complained.as_ref().is_none_or(|(last, at)| {
-                    *last != complaint && now.duration_since(*at) > node.config.election_min
-                        || now.duration_since(*at) > COMPLAINT_INTERVAL
-                });
-                if news {
-                    tracing::info!(node_id = %node.node_id(), "{complaint}");
-                    complained = Some((complaint, now));
-                }
+        let pause = match settled {
+            Ok(()) => {
+                complaints = Complaints::default();
+                node.waiting.send_replace(None);
+                node.link_timeout()
+            }
+            Err(wait) => {
+                complaints.hear(&node, wait);
                 node.config.heartbeat * 2
             }
         };
@@ -72,34 +109,77 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+impl Complaints {
+    fn hear(&mut self, node: &Node, wait: Wait) {
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        if wait.duplicate {
+            let duplicate = *self.duplicate_since.get_or_insert(now);
+            if now.duration_since(duplicate) > node.link_timeout() * DUPLICATE_LINK_TIMEOUTS {
+                node.report_fatal(wait.complaint.clone());
+            }
+        } else {
+            self.duplicate_since = None;
+        }
+        let patient = wait.is_member && now.duration_since(since) < node.link_timeout();
+        let news = self.last.as_ref().is_none_or(|(last, at)| {
+            *last != wait.complaint && now.duration_since(*at) > node.config.election_min
+                || now.duration_since(*at) > COMPLAINT_INTERVAL
+        });
+        if news && !patient {
+            tracing::info!(node_id = %node.node_id(), "{}", wait.complaint);
+            self.last = Some((wait.complaint.clone(), now));
+        }
+        node.waiting.send_replace(Some(wait.complaint));
+    }
+}
+
 impl Node {
     /// One attempt. `Err` says what this node waits for.
-    async fn settle(&self) -> Result<(), String> {
-        let membership = self.metrics().membership_config;
-        let known = membership.membership().get_node(&self.raft_id()).cloned();
+    async fn settle(&self) -> Result<(), Wait> {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
         let is_voter = membership.voter_ids().any(|voter| voter == self.raft_id());
-        if known.as_ref() == Some(&self.wire.member) && (is_voter || !self.config.wants_vote) {
+        if is_voter {
+            self.wire.identity.remember_vote().map_err(|error| {
+                self.report_fatal(format!("metadata log: {error}"));
+                error.to_string()
+            })?;
+        }
+        let is_known = membership.get_node(&self.raft_id()) == Some(&self.wire.member);
+        let is_member = is_known && (is_voter || !self.wants_vote());
+        let leads = metrics.state.is_leader();
+        let alone = membership.voter_ids().count() <= 1;
+        // A leader that others follow is no stranger to them; one that is alone may be among strangers.
+        if is_member && self.leader_in_touch().is_some() && !(leads && alone) {
             return Ok(());
         }
-        let mut addresses: BTreeSet<VoterAddress> = self.config.voters.iter().cloned().collect();
-        let listed = addresses.clone();
+        let listed: BTreeSet<VoterAddress> = self.config.voters.iter().cloned().collect();
+        let mut addresses = listed.clone();
         addresses.extend(membership.nodes().map(|(_, member)| member.address()));
         addresses.retain(|address| !self.is_own(address));
-        let mut answers = BTreeMap::new();
-        for (address, answer) in futures::future::join_all(addresses.iter().map(|address| self.ask(address))).await {
-            answers.insert(address, answer);
+        let asked = addresses.iter().map(|address| self.ask(address));
+        let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
+        self.refuse_strangers(&listed, &answers)?;
+        if is_member && leads {
+            return Ok(());
         }
-        if let Some(result) = self.join_found(&answers).await {
-            return result;
+        if let Some(wait) = self.join_found(is_member, &answers).await {
+            return Err(wait);
         }
         if !self.is_blank() {
-            let silent: Vec<String> = answers.keys().map(ToString::to_string).collect();
-            return Err(format!(
-                "waiting for a member of the metadata quorum to answer: {}",
-                silent.join(", ")
-            ));
+            return Err(Wait {
+                complaint: format!("no leader of the metadata quorum; {}", whom_it_waits_for(&answers)),
+                duplicate: false,
+                is_member,
+            });
         }
-        self.found(&listed, &answers).await
+        Ok(self.found(&listed, &answers).await?)
+    }
+
+    /// A directory that was a voter and no longer is was removed: it comes back as one by an operator's word only.
+    fn wants_vote(&self) -> bool {
+        self.config.wants_vote && !self.wire.identity.has_voted()
     }
 
     fn is_own(&self, address: &VoterAddress) -> bool {
@@ -110,11 +190,16 @@ impl Node {
     }
 
     async fn ask(&self, address: &VoterAddress) -> (VoterAddress, Answer) {
+        (address.clone(), self.identify_at(address).await)
+    }
+
+    /// Asks whoever listens at an address who it is.
+    pub(super) async fn identify_at(&self, address: &VoterAddress) -> Answer {
         let asked = self
             .wire
             .call(address, 0, Call::Identify(proto::IdentifyRequest {}), ASK_DEADLINE)
             .await;
-        let answer = match asked {
+        match asked {
             Ok(Reply::Identify(response)) => self.understand(address, response).unwrap_or_else(Answer::Silent),
             Ok(_) => Answer::Silent("answered something else".to_owned()),
             Err(TransportError::Refused(message)) => {
@@ -122,8 +207,7 @@ impl Node {
                 Answer::Silent(message)
             }
             Err(error) => Answer::Silent(error.to_string()),
-        };
-        (address.clone(), answer)
+        }
     }
 
     fn understand(&self, address: &VoterAddress, response: proto::IdentifyResponse) -> Result<Answer, String> {
@@ -143,63 +227,111 @@ impl Node {
             return Err("has no cluster id yet".to_owned());
         }
         let membership = membership_from(response.membership.unwrap_or_default()).map_err(|error| error.to_string())?;
-        let leader = response.leader.and_then(|leader| member_from(leader).ok());
-        let leader = leader.or_else(|| membership.get_node(&member.raft_id()).cloned());
-        Ok(Answer::Cluster {
+        Ok(Answer::Cluster(Found {
             cluster_id: ClusterId(response.cluster_id),
-            leader,
+            recoveries: response.recoveries,
+            leader: response.leader.and_then(|leader| member_from(leader).ok()),
             member,
-        })
+            membership,
+        }))
     }
 
-    /// Joins the cluster that somebody has. `None`: nobody has one.
-    async fn join_found(&self, answers: &BTreeMap<VoterAddress, Answer>) -> Option<Result<(), String>> {
-        let mut result = None;
-        for answer in answers.values() {
-            let Answer::Cluster {
-                cluster_id,
-                leader,
-                member,
-            } = answer
-            else {
-                continue;
-            };
-            if let Some(mismatch) = self.wire.identity.mismatch(cluster_id, !self.is_blank()) {
-                result = Some(Err(mismatch));
-                continue;
+    /// Ends this node when it is among strangers: at least half of the listed voters say that they are of another cluster,
+    /// and no more say that they are of this one. A single stranger in a healthy quorum must not end the others.
+    fn refuse_strangers(&self, listed: &BTreeSet<VoterAddress>, answers: &Answers) -> Result<(), String> {
+        let mut ours = usize::from(listed.is_empty());
+        let mut strangers = Vec::new();
+        let mut clusters = BTreeMap::new();
+        for address in listed {
+            match answers.get(address) {
+                None | Some(Answer::Myself) => ours += 1,
+                Some(Answer::Cluster(found)) => {
+                    clusters.insert(found.cluster_id.clone(), address);
+                    match self.wire.identity.mismatch(&found.cluster_id, !self.is_blank()) {
+                        Some(mismatch) => strangers.push(format!("{address}: {mismatch}")),
+                        None => ours += 1,
+                    }
+                }
+                Some(Answer::Blank(_) | Answer::Silent(_)) => {}
             }
-            if let Err(error) = self.wire.identity.adopt(cluster_id) {
-                self.report_fatal(format!("metadata log: {error}"));
-                return Some(Err(error.to_string()));
-            }
-            let to = leader.as_ref().unwrap_or(member);
-            let request = Call::Join(proto::JoinRequest {
-                wants_vote: self.config.wants_vote,
-            });
-            let joined = self
-                .wire
-                .call(&to.address(), to.raft_id(), request, JOIN_DEADLINE)
-                .await;
-            let waiting = match joined {
-                Ok(Reply::Join(response)) => match response.outcome() {
-                    // Done when the membership says so in this node's own log.
-                    proto::join_response::Outcome::Refused => response.message,
-                    _ => format!("joining the metadata quorum of cluster {cluster_id} through {to}"),
-                },
-                Ok(_) => format!("{to} answered something else"),
-                Err(error) => format!("joining the metadata quorum through {to}: {error}"),
-            };
-            return Some(Err(waiting));
         }
-        result
+        if let Some(stranger) = strangers.first() {
+            if strangers.len() >= ours && strangers.len() * 2 >= listed.len() {
+                self.report_fatal(stranger.clone());
+            }
+            return Err(stranger.clone());
+        }
+        if clusters.len() > 1 {
+            let names: Vec<String> = clusters
+                .iter()
+                .map(|(cluster, address)| format!("{address} to {cluster}"))
+                .collect();
+            return Err(format!(
+                "the listed controllers belong to different clusters, so this node joins none: {}; give each cluster addresses \
+                 of its own",
+                names.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Joins the cluster that somebody has. `None`: nobody has one, or nothing is left to be asked of it.
+    async fn join_found(&self, is_member: bool, answers: &Answers) -> Option<Wait> {
+        for answer in answers.values() {
+            let Answer::Cluster(found) = answer else { continue };
+            if let Some(outdated) = self.wire.identity.outdated(found.recoveries, !self.is_blank()) {
+                self.report_fatal(outdated.clone());
+                return Some(outdated.into());
+            }
+            // A member asks only those who hear a leader, and only when they don't know it any more.
+            let is_removed = found.leader.is_some() && found.membership.get_node(&self.raft_id()).is_none();
+            if is_member && !is_removed {
+                continue;
+            }
+            if let Err(error) = self.wire.identity.adopt(&found.cluster_id, found.recoveries) {
+                self.report_fatal(format!("metadata log: {error}"));
+                return Some(error.to_string().into());
+            }
+            return Some(self.join(found).await);
+        }
+        None
+    }
+
+    async fn join(&self, found: &Found) -> Wait {
+        let to = found.leader.as_ref().unwrap_or(&found.member);
+        let wants_vote = self.wants_vote();
+        let request = Call::Join(proto::JoinRequest { wants_vote });
+        let joined = self
+            .wire
+            .call(&to.address(), to.raft_id(), request, JOIN_DEADLINE)
+            .await;
+        let complaint = match joined {
+            Ok(Reply::Join(response)) => match response.outcome() {
+                Outcome::Refused => response.message,
+                Outcome::Duplicate => {
+                    return Wait {
+                        complaint: response.message,
+                        duplicate: true,
+                        is_member: false,
+                    };
+                }
+                // Done when the membership says so in this node's own log.
+                Outcome::Admitted | Outcome::InProgress | Outcome::NotLeader | Outcome::Unknown => {
+                    let role = if wants_vote { "" } else { " as an observer" };
+                    format!(
+                        "joining the metadata quorum of cluster {}{role} through {to}",
+                        found.cluster_id
+                    )
+                }
+            },
+            Ok(_) => format!("{to} answered something else"),
+            Err(error) => format!("joining the metadata quorum through {to}: {error}"),
+        };
+        complaint.into()
     }
 
     /// Founds the cluster if this is the lowest of the listed voters, and every one of them is blank.
-    async fn found(
-        &self,
-        listed: &BTreeSet<VoterAddress>,
-        answers: &BTreeMap<VoterAddress, Answer>,
-    ) -> Result<(), String> {
+    async fn found(&self, listed: &BTreeSet<VoterAddress>, answers: &Answers) -> Result<(), String> {
         let mut founders = BTreeMap::from([(self.raft_id(), self.wire.member.clone())]);
         let mut missing = Vec::new();
         let mut listed_myself = listed.is_empty();
@@ -210,7 +342,7 @@ impl Node {
                     founders.insert(member.raft_id(), member.clone());
                 }
                 Some(Answer::Silent(why)) => missing.push(format!("{address} ({why})")),
-                Some(Answer::Cluster { .. }) => missing.push(address.to_string()),
+                Some(Answer::Cluster(_)) => missing.push(address.to_string()),
             }
         }
         if !missing.is_empty() {
@@ -222,6 +354,13 @@ impl Node {
         if !listed_myself || !self.config.wants_vote {
             return Err(format!(
                 "no cluster yet: node {} is no listed voter and waits for them",
+                self.node_id()
+            ));
+        }
+        if let Some(cluster) = &self.config.registered_in {
+            return Err(format!(
+                "the log directories of node {} hold data of cluster {cluster}, but every listed controller is blank, and a \
+                 new cluster would not know that data: restore the metadata log directories, or empty the log directories",
                 self.node_id()
             ));
         }
@@ -241,7 +380,7 @@ impl Node {
             ));
         }
         let cluster_id = self.wire.identity.choose_cluster_id();
-        if let Err(error) = self.wire.identity.adopt(&cluster_id) {
+        if let Err(error) = self.wire.identity.adopt(&cluster_id, 0) {
             self.report_fatal(format!("metadata log: {error}"));
             return Err(error.to_string());
         }
@@ -251,5 +390,22 @@ impl Node {
             // Somebody's vote came in between: then a cluster exists, and the next round joins it.
             Err(error) => Err(format!("cluster not founded: {error}")),
         }
+    }
+}
+
+/// Who doesn't answer, or everybody when all do: then an election is under way.
+fn whom_it_waits_for(answers: &Answers) -> String {
+    let silent: Vec<String> = answers
+        .iter()
+        .filter_map(|(address, answer)| match answer {
+            Answer::Silent(why) => Some(format!("{address} ({why})")),
+            Answer::Blank(_) => Some(format!("{address} (its disk is blank)")),
+            Answer::Myself | Answer::Cluster(_) => None,
+        })
+        .collect();
+    if silent.is_empty() {
+        "an election is under way".to_owned()
+    } else {
+        format!("waiting for {}", silent.join(", "))
     }
 }

@@ -61,6 +61,9 @@ pub struct QuorumConfig {
     pub directory_id: Option<DirectoryId>,
     /// The configured cluster id, which wins over a generated one. Another cluster's id is refused.
     pub cluster_id: Option<ClusterId>,
+    /// The cluster that this node's broker has registered with, by its log directories: no other one is joined, and none is
+    /// founded over that data.
+    pub registered_in: Option<ClusterId>,
     /// `controller.quorum.voters`, or `controller.quorum.bootstrap.servers` (without node ids). May include this node.
     pub voters: Vec<VoterAddress>,
     /// Whether this node asks to be admitted as a voter when it finds a cluster; else it stays a learner.
@@ -107,6 +110,7 @@ impl QuorumConfig {
             directory,
             directory_id: None,
             cluster_id: None,
+            registered_in: None,
             voters: Vec::new(),
             wants_vote: true,
             heartbeat: Duration::from_millis(100),

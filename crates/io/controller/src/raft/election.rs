@@ -1,6 +1,7 @@
 //! Fast election: when the leader's port refuses, the survivors need not sit out its lease.
 //!
-//! A follower that misses two heartbeats dials the leader. Refused: the process is gone, and the lowest surviving voter
+//! A follower that misses two heartbeats dials the leader. Refused: the process is gone. Accepted: it is asked, and one that
+//! was restarted says that it doesn't lead (all nodes killed at once, and back). In both cases the lowest surviving voter
 //! whose log is long enough stands for election at once (openraft's leadership transfer, which passes over leases).
 //! Anything else, and the ordinary timeout decides. This only ever starts an election: safety stays Raft's.
 
@@ -66,14 +67,34 @@ impl Node {
         if vote.leader_id.voted_for != leader || !vote.committed {
             return;
         }
-        if self.wire.transport.dial(&member.address()).await != DialOutcome::Refused {
-            return;
-        }
+        let why = match self.wire.transport.dial(&member.address()).await {
+            DialOutcome::Refused => "its port refuses",
+            DialOutcome::Accepted if self.was_restarted(leader, member).await => "it was restarted",
+            DialOutcome::Accepted | DialOutcome::Silent => return,
+        };
         if self.metrics().vote != vote {
             return;
         }
-        tracing::info!(leader = %member, "the active controller's port refuses: electing another one at once");
+        tracing::info!(leader = %member, why, "the active controller is gone: electing another one at once");
         self.elect_survivor(leader, vote).await;
+    }
+
+    /// Whether the process at the leader's address says that it doesn't lead, or is another directory's.
+    async fn was_restarted(&self, leader: u64, member: &Member) -> bool {
+        let address = member.address();
+        let asked = self.wire.call(
+            &address,
+            0,
+            Call::Identify(proto::IdentifyRequest {}),
+            self.config.heartbeat * MISSED_HEARTBEATS,
+        );
+        match asked.await {
+            Ok(Reply::Identify(answer)) => {
+                let itself = |of: &Option<proto::Member>| of.as_ref().is_some_and(|of| of.raft_id == leader);
+                !itself(&answer.member) || !itself(&answer.leader)
+            }
+            Ok(_) | Err(_) => false,
+        }
     }
 
     /// Asks the voters, lowest first, to stand; the first that agrees, or this one, does.
@@ -125,7 +146,7 @@ impl Node {
         if metrics.vote != vote || heard || own < last_log_id || !self.is_voter() {
             return false;
         }
-        tracing::info!(from = %from, "standing for election: the active controller's port refuses");
+        tracing::info!(from = %from, "standing for election: the active controller is gone");
         self.stand(vote, own).await;
         true
     }

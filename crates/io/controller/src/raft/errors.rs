@@ -8,6 +8,11 @@ pub enum QuorumError {
     /// The directory could not be read or written.
     #[error("metadata log directory: {0}")]
     Io(#[from] std::io::Error),
+    /// Another process holds the directory.
+    #[error(
+        "{0} is in use by another process: one node, one process; stop the other one, or give this one its own log.dirs"
+    )]
+    InUse(String),
     /// The stored directory belongs to another cluster than the configured one.
     #[error(
         "{directory} belongs to cluster {stored}, but cluster.id is {configured}; \
@@ -111,12 +116,56 @@ pub enum MembershipError {
         /// The directory id that asks.
         new: DirectoryId,
     },
-    /// The learner did not catch up in time; it stays a learner, ask again.
-    #[error("node {0} did not catch up in time")]
+    /// The learner lacks entries that the leader has; it stays a learner, ask again.
+    #[error("node {0} has not caught up yet")]
     NotCaughtUp(BrokerId),
     /// No such member.
-    #[error("node {0} with that directory id is no member")]
+    #[error(
+        "node {0} with that directory id is no member of the metadata quorum: a controller is one seconds after its start, \
+         a broker alone never; `klamm quorum describe` lists the directory ids"
+    )]
     Unknown(BrokerId),
+    /// It votes already.
+    #[error("node {0} is a voter already")]
+    AlreadyVoter(BrokerId),
+    /// A newcomer must be reachable before it counts.
+    #[error(
+        "node {node} can't become a voter: {why}; start it with process.roles=controller and these controllers, then try again"
+    )]
+    Unreachable {
+        /// The node in question.
+        node: BrokerId,
+        /// What its address answered.
+        why: String,
+    },
+    /// It did not catch up before the deadline; the voters are as before.
+    #[error(
+        "node {node} did not catch up within {seconds} s, so it is no voter: is it up, and does its disk keep pace?"
+    )]
+    TooSlow {
+        /// The node in question.
+        node: BrokerId,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// Of the voters after the change too few answer.
+    #[error(
+        "after that {needed} of {voters} voters would have to answer, and only {alive} do ({silent} don't): start those, or \
+         remove them first"
+    )]
+    WouldLoseMajority {
+        /// Voters after the change.
+        voters: usize,
+        /// A majority of them.
+        needed: usize,
+        /// Those that answer now.
+        alive: usize,
+        /// Those that don't, by name.
+        silent: String,
+    },
+    /// The quorum needs somebody.
+    #[error("node {0} is the last voter: add another one first")]
+    LastVoter(BrokerId),
     /// Raft said no.
     #[error("change of voters refused: {0}")]
     Rejected(String),

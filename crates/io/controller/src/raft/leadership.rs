@@ -1,5 +1,6 @@
 //! Who leads, and whether this node may act as the active controller.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,6 +29,7 @@ pub(super) async fn follow_metrics(node: Arc<Node>) {
     let mut stop = node.stop_signal();
     let mut metrics = node.raft.metrics();
     let mut purged_up_to = 0;
+    let mut silent = BTreeSet::new();
     loop {
         let current = metrics.borrow_watched().clone();
         if let Err(error) = &current.running_state {
@@ -46,6 +48,8 @@ pub(super) async fn follow_metrics(node: Arc<Node>) {
             }
             changed
         });
+        node.note_caught_up(&current);
+        node.tell_silent_voters(&current, &mut silent);
         node.keep_log_short(&mut purged_up_to).await;
         tokio::select! {
             biased;
@@ -81,6 +85,43 @@ impl Node {
             term,
             active: leads && answered && own_term_applied,
         }
+    }
+
+    fn note_caught_up(&self, metrics: &Metrics) {
+        let Some(replication) = &metrics.replication else {
+            return;
+        };
+        for (member, matched) in replication {
+            if matched
+                .as_ref()
+                .is_some_and(|matched| Some(matched.index) >= metrics.last_log_index)
+            {
+                self.wire.peers.is_caught_up(*member);
+            }
+        }
+    }
+
+    /// Once when a voter falls silent and once when it is back, instead of a line for each lost heartbeat.
+    fn tell_silent_voters(&self, metrics: &Metrics, silent: &mut BTreeSet<u64>) {
+        if !metrics.state.is_leader() {
+            silent.clear();
+            return;
+        }
+        let membership = metrics.membership_config.membership();
+        for voter in membership.voter_ids().filter(|voter| *voter != self.raft_id()) {
+            let Some(member) = membership.get_node(&voter) else {
+                continue;
+            };
+            let silence = self.wire.peers.silence(voter);
+            if silence.is_some_and(|silence| silence < self.link_timeout()) {
+                if silent.remove(&voter) {
+                    tracing::info!(voter = %member, "a voter of the metadata quorum answers again");
+                }
+            } else if silence.is_some() && silent.insert(voter) {
+                tracing::warn!(voter = %member, "a voter of the metadata quorum doesn't answer");
+            }
+        }
+        silent.retain(|voter| membership.get_node(voter).is_some());
     }
 
     async fn keep_log_short(&self, purged_up_to: &mut u64) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use openraft::ChangeMembers;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
-use types::{BrokerId, DirectoryId};
 
 use super::MembershipError;
 use super::codec::member_to;
@@ -33,6 +32,7 @@ impl Node {
                 (Outcome::InProgress, String::new())
             }
             Err(MembershipError::NotLeader) => (Outcome::NotLeader, MembershipError::NotLeader.to_string()),
+            Err(error @ MembershipError::StillAlive { .. }) => (Outcome::Duplicate, error.to_string()),
             Err(error) => {
                 tracing::warn!(member = %member, %error, "not admitted to the metadata quorum");
                 (Outcome::Refused, error.to_string())
@@ -47,7 +47,7 @@ impl Node {
     }
 
     /// `Ok(true)`: nothing is left to do.
-    async fn admission_step(&self, member: &Member, wants_vote: bool) -> Result<bool, MembershipError> {
+    pub(super) async fn admission_step(&self, member: &Member, wants_vote: bool) -> Result<bool, MembershipError> {
         let _one = self.admissions.try_lock().map_err(|_| MembershipError::InProgress)?;
         let metrics = self.metrics();
         if !metrics.state.is_leader() {
@@ -113,28 +113,7 @@ impl Node {
         Ok(true)
     }
 
-    /// Takes a member out, whether it votes or not.
-    pub(super) async fn remove(&self, node: BrokerId, directory: DirectoryId) -> Result<(), MembershipError> {
-        let _one = self.admissions.try_lock().map_err(|_| MembershipError::InProgress)?;
-        let metrics = self.metrics();
-        let membership = metrics.membership_config.membership();
-        let id = membership
-            .nodes()
-            .find(|(_, member)| member.node_id == node && member.directory_id == directory)
-            .map(|(id, _)| *id)
-            .ok_or(MembershipError::Unknown(node))?;
-        let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        if voters.contains(&id) {
-            if voters.len() == 1 {
-                return Err(MembershipError::Rejected(format!("node {node} is the last voter")));
-            }
-            self.change(ChangeMembers::RemoveVoters(BTreeSet::from([id]))).await
-        } else {
-            self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await
-        }
-    }
-
-    async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), MembershipError> {
+    pub(super) async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), MembershipError> {
         let changed = tokio::time::timeout(CHANGE_DEADLINE, self.raft.change_membership(change, false)).await;
         match changed {
             Err(_) => Err(MembershipError::Rejected(

@@ -11,6 +11,7 @@
 //!   that was not synced when the power failed is cut.
 //! - **RAFT-5** sled caches the applied image. It is never evidence: anything odd, and it is deleted and rebuilt.
 //! - **RAFT-6** No second cluster is born beside the first: a cluster begins only when every listed voter is blank.
+//! - **RAFT-7** Who was left behind by a forced recovery is refused by the recovered quorum, and ends when it hears of it.
 
 mod applied;
 mod bootstrap;
@@ -28,6 +29,7 @@ mod node;
 mod peers;
 mod proto;
 mod quorum;
+mod recover;
 mod runtime;
 mod server;
 mod slot_file;
@@ -37,6 +39,7 @@ mod state_machine;
 mod status;
 mod transport;
 mod type_config;
+mod voters;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,7 @@ pub use config::{LogIo, QuorumConfig, RaftThreads, VoterAddress};
 pub use errors::{FatalError, MembershipError, QuorumError, ReadError, WriteError};
 pub use leadership::Leadership;
 pub use quorum::MetadataQuorum;
+pub use recover::Survivor;
 pub use runtime::seed_randomness;
 pub use status::{QuorumStatus, ReplicaStatus};
 pub use transport::{DialOutcome, RaftTransport, TransportError};

@@ -13,15 +13,17 @@ use openraft::raft::{
 };
 use openraft::{RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use prost::Message;
+use tokio::sync::watch;
 
 use super::codec::{entry_to, log_id_from, log_id_to, member_to, vote_from, vote_to};
 use super::identity::Identity;
+use super::node::report_fatal;
 use super::peers::Peers;
 use super::proto::raft_request::Call;
 use super::proto::raft_response::Reply;
 use super::snapshots::SnapshotFile;
 use super::type_config::{Member, Snapshot, TypeConfig, Vote};
-use super::{RaftTransport, TransportError, VoterAddress, proto};
+use super::{FatalError, RaftTransport, TransportError, VoterAddress, proto};
 
 type Request<T> = Result<T, RPCError<TypeConfig>>;
 
@@ -42,6 +44,7 @@ pub(super) struct Wire {
     /// How long an append may take: it waits for the follower's disk.
     pub(super) append_deadline: Duration,
     pub(super) install_deadline: Duration,
+    pub(super) fatal: watch::Sender<Option<FatalError>>,
 }
 
 impl Wire {
@@ -58,6 +61,7 @@ impl Wire {
             to,
             cluster_id: self.identity.cluster_id().map(|id| id.0).unwrap_or_default(),
             call: Some(call),
+            recoveries: self.identity.recoveries(),
         };
         let bytes = self
             .transport
@@ -66,7 +70,14 @@ impl Wire {
         let response =
             proto::RaftResponse::decode(bytes).map_err(|error| TransportError::Refused(error.to_string()))?;
         match response.reply {
-            Some(Reply::Refusal(refusal)) => Err(TransportError::Refused(refusal.message)),
+            Some(Reply::Refusal(refusal)) => {
+                if refusal.reason() == proto::refusal::Reason::Outdated
+                    && let Some(outdated) = self.identity.outdated(u64::MAX, true)
+                {
+                    report_fatal(&self.fatal, outdated);
+                }
+                Err(TransportError::Refused(refusal.message))
+            }
             Some(reply) => {
                 self.peers.heard_from(to);
                 Ok(reply)

@@ -27,6 +27,8 @@ pub(super) struct Node {
     pub(super) leadership: watch::Sender<Leadership>,
     pub(super) fatal: watch::Sender<Option<FatalError>>,
     pub(super) stopping: watch::Sender<bool>,
+    /// For whom or what this node waits before it is a member of the quorum; `None` once it is.
+    pub(super) waiting: watch::Sender<Option<String>>,
     pub(super) receiving: tokio::sync::Mutex<Option<Receiving>>,
     /// One change of the members at a time.
     pub(super) admissions: tokio::sync::Mutex<()>,
@@ -39,6 +41,15 @@ impl Node {
 
     pub(super) fn raft_id(&self) -> u64 {
         self.wire.raft_id
+    }
+
+    /// The leader, if it was heard lately, or leads here: what an old vote says of a dead one is no news to others.
+    pub(super) fn leader_in_touch(&self) -> Option<(u64, Member)> {
+        let leads = self.metrics().state.is_leader();
+        self.leader().filter(|(leader, _)| {
+            let own = *leader == self.raft_id();
+            own && leads || !own && self.has_live_link(*leader)
+        })
     }
 
     /// The leader as far as Raft knows it here.
@@ -74,16 +85,21 @@ impl Node {
     }
 
     pub(super) fn report_fatal(&self, reason: String) {
-        self.fatal.send_if_modified(|fatal| {
-            let first = fatal.is_none();
-            fatal.get_or_insert(FatalError(reason));
-            first
-        });
+        report_fatal(&self.fatal, reason);
     }
 
     pub(super) fn node_id(&self) -> BrokerId {
         self.config.node_id
     }
+}
+
+/// The first reason is kept.
+pub(super) fn report_fatal(fatal: &watch::Sender<Option<FatalError>>, reason: String) {
+    fatal.send_if_modified(|fatal| {
+        let first = fatal.is_none();
+        fatal.get_or_insert(FatalError(reason));
+        first
+    });
 }
 
 /// Waits until the node stops; also when it is gone.

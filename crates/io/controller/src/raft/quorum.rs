@@ -21,7 +21,7 @@ use super::errors::{FatalError, MembershipError, QuorumError, ReadError, WriteEr
 use super::node::Node;
 use super::status::QuorumStatus;
 use super::type_config::{Outcome, Proposal};
-use super::{Leadership, QuorumConfig, RaftThreads, RaftTransport, start};
+use super::{Leadership, QuorumConfig, RaftThreads, RaftTransport, VoterAddress, start};
 
 /// A member of the metadata quorum. Cheap to clone; callable from any runtime.
 #[derive(Debug, Clone)]
@@ -101,6 +101,17 @@ impl MetadataQuorum {
         self.inner.node.applied.recent.since(offset)
     }
 
+    /// Index of the Raft entry that brought the image to `offset`: what a broker that applied so far has of the log.
+    #[must_use]
+    pub fn index_at(&self, offset: MetadataOffset) -> u64 {
+        let applied = Arc::clone(&self.images().borrow());
+        if offset >= applied.offset {
+            applied.index
+        } else {
+            self.inner.node.applied.recent.index_at(offset)
+        }
+    }
+
     /// Who leads, and whether this node is the active controller.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
@@ -147,6 +158,9 @@ impl MetadataQuorum {
     pub async fn read_barrier(&self) -> Result<MetadataOffset, ReadError> {
         let node = Arc::clone(&self.inner.node);
         let read = self.on_raft(async move {
+            if *node.stopping.borrow() {
+                return Err(ReadError::NotLeader);
+            }
             let deadline = node.link_timeout();
             match tokio::time::timeout(deadline, node.raft.ensure_linearizable(ReadPolicy::ReadIndex)).await {
                 Ok(Ok(_)) => Ok(node.applied.images.borrow().offset),
@@ -171,7 +185,28 @@ impl MetadataQuorum {
         let _ = self.on_raft(async move { node.suspect_leader().await }).await;
     }
 
-    /// Takes a member out of the quorum (as leader only). The leader itself may be taken out: it steps down after.
+    /// Makes a member of the quorum a voter (as leader only), within `deadline`: reachable, then a learner until it has
+    /// caught up, then a voter. `address` is needed for a node that isn't even a learner yet. When it fails the voters are as
+    /// before.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn add_voter(
+        &self,
+        node_id: BrokerId,
+        directory_id: DirectoryId,
+        address: Option<VoterAddress>,
+        deadline: Duration,
+    ) -> Result<(), MembershipError> {
+        let node = Arc::clone(&self.inner.node);
+        let added = self.on_raft(async move { node.add_voter(node_id, directory_id, address, deadline).await });
+        added
+            .await
+            .unwrap_or_else(|| Err(MembershipError::Rejected("raft's runtime is gone".to_owned())))
+    }
+
+    /// Takes a member out of the quorum (as leader only), unless that loses the majority. The leader itself may be taken
+    /// out: it steps down after.
     ///
     /// # Errors
     /// See [`MembershipError`].
@@ -181,6 +216,12 @@ impl MetadataQuorum {
         removed
             .await
             .unwrap_or_else(|| Err(MembershipError::Rejected("raft's runtime is gone".to_owned())))
+    }
+
+    /// For whom or what this node waits before it is a member of a quorum with a leader; `None`: it is.
+    #[must_use]
+    pub fn waiting_for(&self) -> Option<String> {
+        self.inner.node.waiting.borrow().clone()
     }
 
     /// Hands leadership to another voter, the most caught-up first, before this node stops. Does nothing on a follower.
@@ -211,6 +252,12 @@ impl MetadataQuorum {
     #[must_use]
     pub fn cluster_id(&self) -> watch::Receiver<Option<ClusterId>> {
         self.inner.node.wire.identity.watch_cluster_id()
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn node_id(&self) -> BrokerId {
+        self.inner.node.node_id()
     }
 
     /// This node's metadata log directory.
@@ -271,12 +318,15 @@ fn try_on_image(node: &Node, decided_on: MetadataOffset, records: &[MetadataReco
 async fn propose(node: &Node, term: u64, proposal: Proposal) -> Result<MetadataOffset, WriteError> {
     let mut leadership = node.leadership.subscribe();
     let leads = |leadership: &Leadership| leadership.active && leadership.term == term;
-    if !leads(&leadership.borrow_and_update()) {
+    if *node.stopping.borrow() || !leads(&leadership.borrow_and_update()) {
         return Err(WriteError::NotLeader);
     }
     let decided_on = proposal.decided_on;
     let (responder, response) = ProgressResponder::complete_only();
     if let Err(fatal) = node.raft.write(proposal).responder(responder).with_leader(term).await {
+        if *node.stopping.borrow() {
+            return Err(WriteError::NotLeader);
+        }
         return Err(WriteError::Fatal(fatal.to_string()));
     }
     let response = tokio::select! {
@@ -286,6 +336,8 @@ async fn propose(node: &Node, term: u64, proposal: Proposal) -> Result<MetadataO
         _ = leadership.wait_for(|leadership| !leads(leadership)) => return Err(WriteError::Unknown),
     };
     match response {
+        // The core ends with the node: nobody is to be alarmed.
+        Ok(Err(_)) | Err(_) if *node.stopping.borrow() => Err(WriteError::Unknown),
         Ok(Ok(response)) => match response.data {
             Outcome::Applied(offset) => Ok(offset),
             Outcome::Refused(actual) => Err(WriteError::Refused { decided_on, actual }),

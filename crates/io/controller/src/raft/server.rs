@@ -1,7 +1,9 @@
 //! The receiving side of the transport: one request in, one response out.
 //!
-//! Refused before Raft sees them: requests of another cluster, and requests for a directory that isn't here any more
-//! (RAFT-2). A blank node takes over the cluster id of whoever addresses its exact (node, directory).
+//! Refused before Raft sees them: requests of another cluster, requests for a directory that isn't here any more (RAFT-2),
+//! and those of members that a forced recovery left behind (RAFT-7). Only the question who this is, is answered to
+//! everybody: that is how strangers find out. A blank node takes over the cluster id of whoever addresses its exact (node,
+//! directory).
 
 use std::io;
 use std::path::PathBuf;
@@ -82,6 +84,10 @@ impl Node {
         if request.to != 0 && !addressed {
             return Err(Refused(Reason::WrongMember, format!("this is {}", self.wire.member)));
         }
+        if matches!(call, Call::Identify(_)) {
+            return Ok(Reply::Identify(self.identify()));
+        }
+        let recoveries = request.recoveries;
         let cluster_id = Some(request.cluster_id).filter(|id| !id.is_empty()).map(ClusterId);
         if let Some(offered) = &cluster_id
             && let Some(mismatch) = self.wire.identity.mismatch(offered, !self.is_blank())
@@ -89,22 +95,33 @@ impl Node {
             tracing::warn!(from = %from, mismatch, "request of another cluster refused");
             return Err(Refused(Reason::WrongCluster, mismatch));
         }
+        if let Some(outdated) = self.wire.identity.outdated(recoveries, !self.is_blank()) {
+            self.report_fatal(outdated.clone());
+            return Err(Refused(Reason::Stopped, outdated));
+        }
         match call {
-            Call::Identify(_) => Ok(Reply::Identify(self.identify())),
             Call::Join(join) => Ok(Reply::Join(self.admit(from, join.wants_vote).await)),
             Call::Vote(_) | Call::PreVote(_) | Call::Append(_) | Call::SnapshotChunk(_) | Call::TransferLeader(_) => {
                 let cluster_id = cluster_id.ok_or(Malformed("a request without a cluster id"))?;
                 if !addressed {
                     return Err(Malformed("a request to no member").into());
                 }
-                self.wire.identity.adopt(&cluster_id)?;
+                if recoveries < self.wire.identity.recoveries() {
+                    let message = format!("the metadata quorum was recovered without {from}");
+                    return Err(Refused(Reason::Outdated, message));
+                }
+                self.wire.identity.adopt(&cluster_id, recoveries)?;
                 self.wire.peers.heard_from(from.raft_id());
                 self.dispatch_raft(call, &from).await
             }
+            Call::Identify(_) => Ok(Reply::Identify(self.identify())),
         }
     }
 
     async fn dispatch_raft(&self, call: Call, from: &Member) -> Result<Reply, Refused> {
+        if *self.stopping.borrow() {
+            return Err(stopped("this node is stopping"));
+        }
         match call {
             Call::Vote(request) => self.vote(request, false).await,
             Call::PreVote(request) => self.vote(request, true).await,
@@ -252,7 +269,8 @@ impl Node {
             cluster_id: self.wire.identity.cluster_id().map(|id| id.0).unwrap_or_default(),
             blank: self.is_blank(),
             membership: Some(membership_to(metrics.membership_config.membership())),
-            leader: self.leader().map(|(_, member)| member_to(&member)),
+            leader: self.leader_in_touch().map(|(_, member)| member_to(&member)),
+            recoveries: self.wire.identity.recoveries(),
         }
     }
 }

@@ -57,6 +57,7 @@ pub(super) async fn start(
         peers: Peers::default(),
         append_deadline: config.election_max,
         install_deadline: config.install_snapshot_timeout,
+        fatal: fatal.clone(),
     });
     let raft = Raft::new(
         raft_id,
@@ -77,6 +78,7 @@ pub(super) async fn start(
         leadership: watch::Sender::new(Leadership::default()),
         fatal,
         stopping: watch::Sender::new(false),
+        waiting: watch::Sender::new(None),
         receiving: tokio::sync::Mutex::new(None),
         admissions: tokio::sync::Mutex::new(()),
     });
@@ -129,7 +131,7 @@ fn raft_config(config: &QuorumConfig) -> Result<Config, QuorumError> {
 }
 
 /// Refuses a log whose beginning is in no snapshot.
-fn check_history(log: &LogStore, snapshots: &Snapshots) -> Result<(), QuorumError> {
+pub(super) fn check_history(log: &LogStore, snapshots: &Snapshots) -> Result<(), QuorumError> {
     let Some(purged) = log.purged() else { return Ok(()) };
     let newest = snapshots
         .newest()
@@ -192,6 +194,9 @@ impl Node {
         if self.stopping.send_replace(true) {
             return;
         }
+        // Nobody decides any more; what is asked of Raft from here on is refused before it reaches the stopped core.
+        self.leadership
+            .send_if_modified(|leadership| std::mem::replace(&mut leadership.active, false));
         let _ = self.raft.shutdown().await;
         if !clean || self.fatal.borrow().is_some() {
             return;
@@ -231,6 +236,11 @@ impl Node {
                 directory_id: member.directory_id,
                 matched_index,
                 lag: matched_index.map(|matched| last_index.saturating_sub(matched)),
+                last_caught_up: match &metrics.replication {
+                    Some(_) if own => Some(Duration::ZERO),
+                    Some(_) => self.wire.peers.behind(id),
+                    None => None,
+                },
                 last_contact: if own {
                     Some(Duration::ZERO)
                 } else {

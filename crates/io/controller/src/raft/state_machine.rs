@@ -111,7 +111,7 @@ impl StateMachine {
         }
     }
 
-    fn replay(&mut self, term: u64, proposal: &Proposal) -> io::Result<Outcome> {
+    fn replay(&mut self, log_id: &LogId, proposal: &Proposal) -> io::Result<Outcome> {
         let base_offset = self.image.offset();
         if proposal.decided_on != base_offset {
             tracing::warn!(decided_on = %proposal.decided_on, offset = %base_offset, "refused records decided on another offset");
@@ -135,7 +135,8 @@ impl StateMachine {
         self.applied.recent.push(Arc::new(AppliedBatch {
             base_offset,
             end_offset,
-            term,
+            term: log_id.leader_id.term,
+            index: log_id.index,
             // A slice of what came over the network would keep the whole request alive.
             records: bytes::Bytes::copy_from_slice(&proposal.records),
         }));
@@ -159,7 +160,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let (entry, responder) = next?;
             let outcome = match entry.payload {
                 EntryPayload::Blank => Outcome::Applied(self.image.offset()),
-                EntryPayload::Normal(proposal) => self.replay(entry.log_id.leader_id.term, &proposal)?,
+                EntryPayload::Normal(proposal) => self.replay(&entry.log_id, &proposal)?,
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                     Outcome::Applied(self.image.offset())

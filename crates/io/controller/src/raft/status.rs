@@ -46,6 +46,8 @@ pub struct ReplicaStatus {
     pub matched_index: Option<u64>,
     /// Entries that it lacks; known on the leader only.
     pub lag: Option<u64>,
+    /// Time since it last had every entry; known on the leader only. `None`: never under this leader. Zero for the leader.
+    pub last_caught_up: Option<Duration>,
     /// Time since this node last heard from it over Raft; `None`: never in this process. Zero for this node itself.
     pub last_contact: Option<Duration>,
 }

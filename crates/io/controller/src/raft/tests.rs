@@ -2,6 +2,7 @@
 
 mod cluster;
 mod recovery;
+mod voters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use metadata::proto::{FeatureLevel, MetadataRecord, metadata_record};
 use parking_lot::Mutex;
 use storage::testing::MemoryFileSystem;
-use types::{BrokerId, MetadataOffset};
+use types::{BrokerId, DirectoryId, MetadataOffset};
 
 use super::*;
 

@@ -22,8 +22,8 @@ use crate::proto::controller_client::ControllerClient;
 use crate::proto::raft_client::RaftClient;
 use crate::proto::replication_client::ReplicationClient;
 use crate::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, Lane, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, Lane, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 
 /// What a connection is for; each has its own.
@@ -178,6 +178,19 @@ impl Network for GrpcNetwork {
         let mut client = sized!(ControllerClient::new(self.channel(to, Purpose::Control)?));
         Ok(self
             .within(to, Purpose::Control, deadline, client.quorum_status(call))
+            .await?
+            .into_inner())
+    }
+
+    async fn change_voters(
+        &self,
+        to: &PeerAddress,
+        call: ChangeVotersCall,
+        deadline: Duration,
+    ) -> Result<ChangeVotersReply, NetworkError> {
+        let mut client = sized!(ControllerClient::new(self.channel(to, Purpose::Control)?));
+        Ok(self
+            .within(to, Purpose::Control, deadline, client.change_voters(call))
             .await?
             .into_inner())
     }

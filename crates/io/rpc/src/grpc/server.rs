@@ -19,8 +19,8 @@ use crate::proto::controller_server::{Controller, ControllerServer};
 use crate::proto::raft_server::{Raft, RaftServer};
 use crate::proto::replication_server::{Replication, ReplicationServer};
 use crate::proto::{
-    BrokerToController, ControlCall, ControlReply, ControllerToBroker, FollowerToLeader, LeaderToFollower,
-    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
+    FollowerToLeader, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
 use crate::services::{ControllerService, RaftService, Refused, ReplicationService, Services};
 
@@ -141,6 +141,14 @@ impl Controller for ControllerShell {
     async fn quorum_status(&self, request: Request<QuorumStatusCall>) -> Result<Response<QuorumStatusReply>, Status> {
         self.0
             .quorum_status(request.into_inner())
+            .await
+            .map(Response::new)
+            .map_err(refused)
+    }
+
+    async fn change_voters(&self, request: Request<ChangeVotersCall>) -> Result<Response<ChangeVotersReply>, Status> {
+        self.0
+            .change_voters(request.into_inner())
             .await
             .map(Response::new)
             .map_err(refused)

@@ -3,8 +3,11 @@
 //! Another boot id without a clean-shutdown marker means that unsynced writes may be gone: an unclean shutdown. It is
 //! rewritten only after the controller has committed the registration, else a second crash would look clean.
 
+use std::path::Path;
+
 use types::{BootId, BrokerEpoch};
 
+use crate::FileSystem;
 use crate::atomic_file::{read_text, write_file_atomically};
 use crate::directory::directory_error::DirectoryContext;
 use crate::directory::{DirectoryError, LogDirectory};
@@ -46,17 +49,27 @@ impl Incarnation {
     }
 }
 
+impl Incarnation {
+    /// The last incarnation of a directory that isn't taken into use; `None` when the file is missing or odd.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn read(file_system: &dyn FileSystem, directory: &Path) -> Result<Option<Self>, DirectoryError> {
+        let path = directory.join(FILE_NAME);
+        match read_text(file_system, &path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+            other => Ok(other.during("read", &path)?.as_deref().and_then(Self::decode)),
+        }
+    }
+}
+
 impl LogDirectory {
     /// The last incarnation; `None` when the file is missing or odd, which counts as unclean.
     ///
     /// # Errors
     /// `Storage`.
     pub fn read_incarnation(&self) -> Result<Option<Incarnation>, DirectoryError> {
-        let path = self.path().join(FILE_NAME);
-        match read_text(self.file_system(), &path) {
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
-            other => Ok(other.during("read", &path)?.as_deref().and_then(Incarnation::decode)),
-        }
+        Incarnation::read(self.file_system(), self.path())
     }
 
     /// Replaces the incarnation, durably.

@@ -1,7 +1,10 @@
 //! `meta.properties`: which cluster and node a directory belongs to, in Kafka's version 1.
 
+use std::path::Path;
+
 use types::{BrokerId, ClusterId, DirectoryId};
 
+use crate::FileSystem;
 use crate::atomic_file::{read_text, write_file_atomically};
 use crate::directory::directory_error::DirectoryContext;
 use crate::directory::{DirectoryError, LogDirectory};
@@ -60,19 +63,38 @@ impl MetaProperties {
     }
 }
 
+impl MetaProperties {
+    /// The identity of a directory that isn't taken into use; `None` when it is new.
+    ///
+    /// # Errors
+    /// `Invalid` when the file is there but odd: nobody guesses an identity. `Storage`.
+    pub fn read(file_system: &dyn FileSystem, directory: &Path) -> Result<Option<Self>, DirectoryError> {
+        let path = directory.join(FILE_NAME);
+        let Some(text) = read_text(file_system, &path).during("read", &path)? else {
+            return Ok(None);
+        };
+        Self::decode(&text)
+            .map(Some)
+            .map_err(|reason| DirectoryError::Invalid { path, reason })
+    }
+
+    /// Replaces the identity of a directory, durably. Its owner only: nothing else keeps two writers apart.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn write(&self, file_system: &dyn FileSystem, directory: &Path) -> Result<(), DirectoryError> {
+        let path = directory.join(FILE_NAME);
+        write_file_atomically(file_system, &path, self.encode().as_bytes()).during("write", &path)
+    }
+}
+
 impl LogDirectory {
     /// The identity; `None` when the directory is new.
     ///
     /// # Errors
     /// `Invalid` when the file is there but odd: nobody guesses an identity. `Storage`.
     pub fn meta_properties(&self) -> Result<Option<MetaProperties>, DirectoryError> {
-        let path = self.path().join(FILE_NAME);
-        let Some(text) = read_text(self.file_system(), &path).during("read", &path)? else {
-            return Ok(None);
-        };
-        MetaProperties::decode(&text)
-            .map(Some)
-            .map_err(|reason| DirectoryError::Invalid { path, reason })
+        MetaProperties::read(self.file_system(), self.path())
     }
 
     /// Replaces the identity, durably.
@@ -80,8 +102,7 @@ impl LogDirectory {
     /// # Errors
     /// `Storage`.
     pub fn write_meta_properties(&self, properties: &MetaProperties) -> Result<(), DirectoryError> {
-        let path = self.path().join(FILE_NAME);
-        write_file_atomically(self.file_system(), &path, properties.encode().as_bytes()).during("write", &path)
+        properties.write(self.file_system(), self.path())
     }
 }
 

@@ -12,6 +12,7 @@ mod groups;
 mod kills;
 mod min_isr;
 mod produce_consume;
+mod roles;
 mod shutdown;
 mod verify;
 

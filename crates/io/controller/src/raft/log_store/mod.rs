@@ -145,6 +145,16 @@ impl LogStore {
         self.0.index.lock().last_log_id()
     }
 
+    /// The term that was voted in last; 0 before the first.
+    pub(super) fn vote_term(&self) -> u64 {
+        self.0.index.lock().vote.map_or(0, |vote| vote.leader_id.term)
+    }
+
+    /// Entries of a range, checked, however large.
+    pub(super) fn entries(&self, range: (u64, u64)) -> io::Result<Vec<Entry>> {
+        self.read(range, u64::MAX)
+    }
+
     /// The last purged entry.
     pub(super) fn purged(&self) -> Option<LogId> {
         self.0.index.lock().purged

@@ -48,6 +48,8 @@ pub(super) fn of(api_key: i16) -> Option<&'static Schema> {
         ApiKey::DescribeCluster => &node::DESCRIBE_CLUSTER,
         ApiKey::UnregisterBroker => &node::UNREGISTER_BROKER,
         ApiKey::DescribeTopicPartitions => &topics::DESCRIBE_TOPIC_PARTITIONS,
+        ApiKey::AddRaftVoter => &node::ADD_RAFT_VOTER,
+        ApiKey::RemoveRaftVoter => &node::REMOVE_RAFT_VOTER,
         _ => return None,
     };
     Some(schema)

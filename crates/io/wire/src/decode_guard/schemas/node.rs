@@ -3,7 +3,7 @@
 //! Kafka's `ApiVersionsRequest.json`, `DescribeClusterRequest.json` and so on, cut to the served versions.
 //! `ApiVersions` above them is never walked: it gets the fallback answer unread.
 
-use super::super::schema::{Field, Schema, boolean, int8, int32, int32s, string, structs};
+use super::super::schema::{Field, Schema, boolean, int8, int16, int32, int32s, string, structs, uuid};
 
 /// `ApiVersions`.
 pub(super) static API_VERSIONS: Schema = Schema::new(
@@ -53,3 +53,28 @@ pub(super) static DESCRIBE_CLUSTER: Schema = Schema::new(
 
 /// `UnregisterBroker`.
 pub(super) static UNREGISTER_BROKER: Schema = Schema::new(0, &[int32("broker_id")]);
+
+// The port is unsigned: two bytes all the same.
+const ADD_RAFT_VOTER_LISTENER: &[Field] = &[string("name"), string("host"), int16("port")];
+
+/// `AddRaftVoter`.
+pub(super) static ADD_RAFT_VOTER: Schema = Schema::new(
+    0,
+    &[
+        string("cluster_id").nullable(),
+        int32("timeout_ms"),
+        int32("voter_id"),
+        uuid("voter_directory_id"),
+        structs("listeners", ADD_RAFT_VOTER_LISTENER),
+    ],
+);
+
+/// `RemoveRaftVoter`.
+pub(super) static REMOVE_RAFT_VOTER: Schema = Schema::new(
+    0,
+    &[
+        string("cluster_id").nullable(),
+        int32("voter_id"),
+        uuid("voter_directory_id"),
+    ],
+);

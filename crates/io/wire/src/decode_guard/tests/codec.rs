@@ -67,6 +67,8 @@ macro_rules! by_key {
             ApiKey::DescribeCluster => $call::<messages::DescribeClusterRequest>($($argument),*),
             ApiKey::UnregisterBroker => $call::<messages::UnregisterBrokerRequest>($($argument),*),
             ApiKey::DescribeTopicPartitions => $call::<messages::DescribeTopicPartitionsRequest>($($argument),*),
+            ApiKey::AddRaftVoter => $call::<messages::AddRaftVoterRequest>($($argument),*),
+            ApiKey::RemoveRaftVoter => $call::<messages::RemoveRaftVoterRequest>($($argument),*),
             other => unreachable!("{other:?} is not served"),
         }
     };
