@@ -12,6 +12,7 @@ use super::consume::ConsumeArgs;
 use super::healthcheck::HealthcheckArgs;
 use super::output::report_error;
 use super::produce::ProduceArgs;
+use super::quorum::QuorumCommand;
 use super::topic::TopicCommand;
 use super::verify::VerifyArgs;
 
@@ -24,6 +25,9 @@ pub(crate) enum Command {
     /// Look at the cluster: nodes, roles, metadata quorum, partitions that need care.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Look at the metadata quorum, change its voters, recover it.
+    #[command(subcommand)]
+    Quorum(QuorumCommand),
     /// Write records: the arguments, or the lines of standard input.
     Produce(ProduceArgs),
     /// Read records and print them.
@@ -52,6 +56,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Topic(command) => runtime()?.block_on(command.run()),
         Command::Cluster(command) => runtime()?.block_on(command.run()),
+        Command::Quorum(command) => runtime()?.block_on(command.run()),
         Command::Produce(args) => args.run(&runtime()?),
         Command::Consume(args) => runtime()?.block_on(args.run()),
         Command::Verify(args) => args.run(),

@@ -13,6 +13,7 @@ mod error_advice;
 mod healthcheck;
 mod output;
 mod produce;
+mod quorum;
 mod record_format;
 mod topic;
 mod verify;

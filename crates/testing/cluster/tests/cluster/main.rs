@@ -12,9 +12,11 @@ mod groups;
 mod kills;
 mod min_isr;
 mod produce_consume;
+mod quorum;
 mod roles;
 mod shutdown;
 mod verify;
+mod wiped;
 
 use cluster::{Cluster, History, TopicSpec, Workload, read_all, replicas};
 
