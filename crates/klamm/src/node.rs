@@ -133,7 +133,7 @@ impl Node {
             let (mut faults, mut session) = (running.broker.faults(), running.session.clone());
             tokio::select! {
                 fault = faults.wait_for(Option::is_some) => match fault.as_deref() {
-                    Ok(Some(fault)) => anyhow!("{}: {}", fault.path.display(), fault.reason),
+                    Ok(Some(fault)) => anyhow!(fault.reason.clone()),
                     _ => anyhow!("the broker ended"),
                 },
                 state = session.wait_for(|state| state.rejected.is_some()) => match state.as_deref() {

@@ -1,11 +1,11 @@
-//! Looks after the data directories: makes room in a full one and takes records again, and ends the process when it can't go
-//! on (promise DISK).
+//! Looks after the data directories: makes room in a full one and takes records again, gives up the replicas of one that
+//! failed, and ends the process when it can't go on (promise DISK).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::fault::FaultSink;
 use crate::replica_manager::ReplicaManager;
@@ -21,9 +21,8 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, faults: FaultSink) {
         let (changed, faults, logs) = (Arc::clone(&changed), faults.clone(), Arc::downgrade(replicas.logs()));
         health.on_change(move || {
             changed.notify_one();
-            let Some(logs) = logs.upgrade() else { return };
-            if let Some(failed) = logs.healths().find(|health| health.is_offline()) {
-                faults.report(failed.path().to_owned(), failed.reason().to_owned());
+            if let Some(Err(error)) = logs.upgrade().map(|logs| logs.check_usable()) {
+                faults.report(error.to_string());
             }
         });
     }
@@ -37,8 +36,12 @@ async fn watch(replicas: Arc<ReplicaManager>, changed: Arc<Notify>) {
             () = changed.notified() => {}
             () = sleep(ROUND) => {}
         }
+        replicas.logs().watch_pending(Instant::now());
         let mut resumed = false;
         for at in 0..replicas.logs().directory_count() {
+            if replicas.logs().health(at).is_offline() {
+                replicas.take_offline(at);
+            }
             if replicas.logs().health(at).is_full() {
                 let job = Arc::clone(&replicas);
                 resumed |= replicas.pool().run(move || job.make_room(at)).await == Some(true);

@@ -1,15 +1,12 @@
-//! Faults that end the process or take a directory offline.
+//! Faults that end the process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A fault that this process can't go on with.
+/// A fault that this process can't go on with: what happened, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where it happened.
-    pub path: PathBuf,
     /// What happened.
     pub reason: String,
 }
@@ -27,12 +24,12 @@ impl FaultSink {
     }
 
     /// Reports a fault. An append or sync that failed is never retried as if it had worked (promise DISK).
-    pub fn report(&self, path: PathBuf, reason: String) {
+    pub fn report(&self, reason: String) {
         self.0.send_if_modified(|fault| {
             let first = fault.is_none();
             if first {
-                tracing::error!(path = %path.display(), %reason, "the disk failed");
-                *fault = Some(Fault { path, reason });
+                tracing::error!(%reason, "this process can't go on");
+                *fault = Some(Fault { reason });
             }
             first
         });

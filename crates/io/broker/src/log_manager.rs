@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use storage::{
@@ -15,12 +16,16 @@ use storage::{
     LogDirectory, LogError, MetaProperties, OpenInput,
 };
 use thiserror::Error;
+use tokio::time::Instant;
 use types::{
     BootId, BrokerEpoch, BrokerId, ClusterId, DirectoryId, Offset, TimestampMs, TopicIdPartition, TopicName,
     TopicPartition, Uuid,
 };
 
 use crate::data_directory::{DataDirectory, UseError};
+
+/// A directory in which a write or sync hangs for so long is offline (design, "Broker sessions").
+const STALLED: Duration = Duration::from_secs(10);
 
 /// A log found at start.
 #[derive(Debug)]
@@ -113,6 +118,8 @@ pub struct LogManager {
     /// Holds the metadata log of this node: it can't go on without.
     metadata: Option<usize>,
     partitions: Mutex<Vec<usize>>,
+    /// The oldest call under way in each directory, and since when it was seen.
+    pending: Mutex<Vec<Option<(u64, Instant)>>>,
     /// This incarnation, once it is registered.
     incarnation: Mutex<Option<Incarnation>>,
 }
@@ -142,6 +149,7 @@ impl LogManager {
             node,
             metadata: metadata.and_then(|metadata| paths.iter().position(|path| path == metadata)),
             partitions: Mutex::new(vec![0; directories.len()]),
+            pending: Mutex::new(vec![None; directories.len()]),
             incarnation: Mutex::default(),
             directories,
         };
@@ -192,6 +200,48 @@ impl LogManager {
     #[must_use]
     pub fn health(&self, at: usize) -> &Arc<DirectoryHealth> {
         &self.directories[at].health
+    }
+
+    /// The ids of the directories that failed while this process ran.
+    #[must_use]
+    pub fn offline_directory_ids(&self) -> Vec<DirectoryId> {
+        let offline = self
+            .directories
+            .iter()
+            .filter(|directory| directory.health.is_offline());
+        offline
+            .filter_map(|directory| Some(directory.open.as_ref()?.id))
+            .collect()
+    }
+
+    /// Whether a directory is out of use.
+    #[must_use]
+    pub fn any_offline(&self) -> bool {
+        self.directories.iter().any(|directory| directory.health.is_offline())
+    }
+
+    /// For how long the oldest write or sync has been under way, as far as was seen; one that hangs takes its directory
+    /// offline. To be called several times a second, by somebody who waits for no disk.
+    pub fn watch_pending(&self, now: Instant) -> Duration {
+        let mut pending = self.pending.lock();
+        let mut oldest = Duration::ZERO;
+        for (seen, directory) in pending.iter_mut().zip(&self.directories) {
+            let ticket = directory.health.oldest_pending();
+            *seen = match (ticket, *seen) {
+                (Some(ticket), Some((before, since))) if ticket == before => Some((ticket, since)),
+                (ticket, _) => ticket.map(|ticket| (ticket, now)),
+            };
+            let Some((_, since)) = *seen else { continue };
+            let age = now.saturating_duration_since(since);
+            if age >= STALLED {
+                directory
+                    .health
+                    .fail(&format!("a write or sync hangs for {} s", age.as_secs()));
+            } else if !directory.health.is_offline() {
+                oldest = oldest.max(age);
+            }
+        }
+        oldest
     }
 
     /// Does something in every directory in use; one that fails at it is offline, and the others go on.

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use config::BrokerDefaults;
-use metadata::{ConfigResource, ImageDelta, MetadataImage};
+use metadata::{ConfigResource, ImageDelta, MetadataImage, PartitionRegistration};
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use types::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicIdPartition, TopicName, TopicPartition};
 
 use crate::blocking::BlockingPool;
@@ -43,6 +44,9 @@ pub struct ReplicaManager {
     applying: tokio::sync::Mutex<()>,
     /// Replicas whose log couldn't be made for lack of room.
     missing: Mutex<BTreeSet<TopicIdPartition>>,
+    /// Replicas whose directory is offline.
+    offline: Mutex<BTreeSet<TopicIdPartition>>,
+    offline_changed: watch::Sender<u64>,
 }
 
 impl ReplicaManager {
@@ -69,6 +73,8 @@ impl ReplicaManager {
             checkpoints,
             applying: tokio::sync::Mutex::default(),
             missing: Mutex::default(),
+            offline: Mutex::default(),
+            offline_changed: watch::Sender::new(0),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -107,7 +113,8 @@ impl ReplicaManager {
     /// A hosted replica by its topic's present name.
     ///
     /// # Errors
-    /// UNKNOWN_TOPIC_OR_PARTITION when there is no such partition; NOT_LEADER_OR_FOLLOWER when it isn't hosted here.
+    /// UNKNOWN_TOPIC_OR_PARTITION when there is no such partition; NOT_LEADER_OR_FOLLOWER when it isn't hosted here;
+    /// KAFKA_STORAGE_ERROR when its directory is offline.
     pub fn partition_by_name(&self, topic: &str, partition: PartitionIndex) -> Result<Arc<Partition>, ErrorCode> {
         let image = self.host.image.load();
         let found = image.topic(topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
@@ -118,7 +125,7 @@ impl ReplicaManager {
             topic_id: found.id,
             partition,
         };
-        self.partition(id).ok_or(ErrorCode::NotLeaderOrFollower)
+        self.partition(id).ok_or_else(|| self.refusal(id))
     }
 
     /// All hosted replicas.
@@ -166,6 +173,7 @@ impl ReplicaManager {
     pub async fn apply(self: &Arc<Self>, image: &Arc<MetadataImage>, delta: &ImageDelta) {
         let _one = self.applying.lock().await;
         for (topic_id, name) in &delta.topics_deleted {
+            self.offline.lock().retain(|id| id.topic_id != *topic_id);
             let hosted: Vec<TopicIdPartition> = self
                 .hosted
                 .read()
@@ -212,14 +220,18 @@ impl ReplicaManager {
             return;
         };
         if !registration.replicas.contains(&self.host.local) {
+            self.offline.lock().remove(&id);
             if self.partition(id).is_some() {
                 self.remove(id, &topic.name).await;
             }
             return;
         }
+        if self.offline.lock().contains(&id) {
+            return;
+        }
         let partition = match self.partition(id) {
             Some(partition) => partition,
-            None => match self.make(image, id, &topic.name).await {
+            None => match self.make(image, id, registration, &topic.name).await {
                 Some(partition) => partition,
                 None => return,
             },
@@ -241,6 +253,7 @@ impl ReplicaManager {
         self: &Arc<Self>,
         image: &Arc<MetadataImage>,
         id: TopicIdPartition,
+        registration: &PartitionRegistration,
         topic: &TopicName,
     ) -> Option<Arc<Partition>> {
         let settings = self.settings(image, topic);
@@ -256,6 +269,11 @@ impl ReplicaManager {
                 found.log.set_config(settings.log.clone());
                 (found.log, found.directory, found.high_watermark)
             }
+            // Its log may lie in the directory that can't be read: an empty one in its place would stand for what it held.
+            None if self.logs.any_offline() && !registration.is_new() => {
+                self.mark_offline(vec![id]);
+                return None;
+            }
             None => {
                 let name = TopicPartition {
                     topic: topic.clone(),
@@ -268,6 +286,8 @@ impl ReplicaManager {
                         tracing::warn!(%id, topic = %topic, %error, "the replica's log can't be made");
                         if error.is_full() {
                             self.missing.lock().insert(id);
+                        } else {
+                            self.mark_offline(vec![id]);
                         }
                         return None;
                     }

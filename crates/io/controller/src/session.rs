@@ -7,9 +7,10 @@ use metadata::MetadataImage;
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
 use metadata::proto::{
-    ControlResponse, ControlledShutdownRequest, FenceBrokerRequest, Listener, RegisterBrokerRequest,
-    UnfenceBrokerRequest,
+    ControlResponse, ControlledShutdownRequest, DirectoriesOfflineRequest, FenceBrokerRequest, Listener,
+    RegisterBrokerRequest, UnfenceBrokerRequest,
 };
+use metadata::record::uuid_bytes;
 use rpc::proto::broker_to_controller::Message as FromBroker;
 use rpc::proto::controller_to_broker::Message as ToBroker;
 use rpc::proto::{
@@ -305,6 +306,20 @@ impl Controller {
                 let _ = self.submit(Request::ElectLastKnown(reports)).await;
             }
         }
+        let lost_directory = registration
+            .directories
+            .iter()
+            .any(|directory| heartbeat.offline_directory_ids.contains(&uuid_bytes(directory.0)));
+        if lost_directory || !heartbeat.offline_replicas.is_empty() {
+            tracing::warn!(%broker, replicas = heartbeat.offline_replicas.len(), "log directories of it are offline");
+            let request = DirectoriesOfflineRequest {
+                broker_id: broker.0,
+                broker_epoch: epoch.0,
+                directory_ids: heartbeat.offline_directory_ids.clone(),
+                replicas: heartbeat.offline_replicas.clone(),
+            };
+            let _ = self.submit(Request::DirectoriesOffline(request)).await;
+        }
         let mut reply = HeartbeatReply {
             fenced: registration.fenced,
             may_stop: false,
@@ -324,7 +339,8 @@ impl Controller {
                 reply.may_stop = response.ready_to_stop;
                 reply.remaining_leaderships = response.remaining_leaderships;
             }
-        } else if registration.fenced {
+        } else if registration.fenced && heartbeat.offline_replicas.is_empty() {
+            // Not before everybody knows what it can't serve: unfencing elects.
             let request = UnfenceBrokerRequest {
                 broker_id: broker.0,
                 broker_epoch: epoch.0,

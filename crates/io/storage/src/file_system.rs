@@ -53,6 +53,12 @@ pub trait File: Debug + Send + Sync {
     /// What the disk reports.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
 
+    /// As [`File::read_at`], but never waits for the disk.
+    ///
+    /// # Errors
+    /// `WouldBlock` when not all of it is in memory, or nobody can tell; else what the disk reports.
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
+
     /// Writes all of `bytes` at `position`, extending the file where needed.
     ///
     /// # Errors

@@ -111,6 +111,11 @@ impl File for GuardedFile {
             .read("read in", None, || self.inner.read_at(buffer, position))
     }
 
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.health
+            .read("read in", None, || self.inner.read_cached_at(buffer, position))
+    }
+
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         let write = || self.inner.write_all_at(bytes, position);
         if self.records {

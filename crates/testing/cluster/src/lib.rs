@@ -14,6 +14,7 @@
 
 mod admin;
 mod binary;
+mod broken_file;
 mod builder;
 mod deadline;
 mod disk;
@@ -28,6 +29,7 @@ mod workload;
 
 pub use admin::{PartitionState, TopicSpec};
 pub use binary::klamm_binary;
+pub use broken_file::{Breakage, BrokenFile};
 pub use builder::ClusterBuilder;
 pub use deadline::{Deadline, wait_until};
 pub use disk::Disk;

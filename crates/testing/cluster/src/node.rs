@@ -182,6 +182,25 @@ impl Node {
         self.folder.join("data")
     }
 
+    /// Any of its log directories.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Where the replica of a partition lies, in whichever log directory.
+    pub fn replica_directory(&self, partition: &str) -> PathBuf {
+        let folders = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut places = folders.map(|folder| folder.path().join(partition));
+        places
+            .find(|place| place.is_dir())
+            .unwrap_or_else(|| self.log_dir().join(partition))
+    }
+
+    /// The running process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Started and not waited for yet.
     pub fn is_started(&self) -> bool {
         self.child.is_some()

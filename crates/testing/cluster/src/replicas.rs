@@ -96,7 +96,7 @@ pub fn batches_below(folder: &Path, end: i64) -> anyhow::Result<Vec<Batch>> {
 
 fn replica_folders(cluster: &Cluster, replicas: &[i32], partition: &str) -> Vec<PathBuf> {
     let nodes = cluster.nodes().iter().filter(|node| replicas.contains(&node.id()));
-    nodes.map(|node| node.log_dir().join(partition)).collect()
+    nodes.map(|node| node.replica_directory(partition)).collect()
 }
 
 /// Appends the batches in `bytes`; an unfinished one at the end, or zeros that were only reserved, end the segment.

@@ -48,7 +48,7 @@ impl Wanted {
     }
 }
 
-/// The volume's size (v4 and up) stays Kafka's "unknown", -1.
+/// The volume's size (v4 and up) is Kafka's "unknown", -1, where the disk doesn't say.
 fn directory(broker: &BrokerContext, at: usize, wanted: &Wanted) -> DescribeLogDirsResult {
     let mut topics: BTreeMap<TopicName, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in broker.replicas.partitions_in(at) {
@@ -71,7 +71,21 @@ fn directory(broker: &BrokerContext, at: usize, wanted: &Wanted) -> DescribeLogD
             .with_partitions(partitions)
     });
     let path = broker.replicas.logs().path(at).display().to_string();
+    if broker.replicas.logs().health(at).is_offline() {
+        return DescribeLogDirsResult::default()
+            .with_error_code(ErrorCode::KafkaStorageError.code())
+            .with_log_dir(text(&path))
+            .with_total_bytes(-1)
+            .with_usable_bytes(-1);
+    }
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (total, usable) = match broker.replicas.logs().volume(at) {
+        Some((total, usable)) => (bytes(total), bytes(usable)),
+        None => (-1, -1),
+    };
     DescribeLogDirsResult::default()
+        .with_total_bytes(total)
+        .with_usable_bytes(usable)
         .with_error_code(ErrorCode::None.code())
         .with_log_dir(text(&path))
         .with_topics(topics.collect())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metadata::{MetadataImage, PartitionRegistration, TopicImage};
-use types::{ErrorCode, PartitionIndex, TopicName};
+use types::{ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicName};
 use wire::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -94,7 +94,7 @@ impl Page<'_> {
         let all = topic.partitions().skip(usize::try_from(from).unwrap_or(0));
         let partitions: Vec<_> = all
             .take(self.left)
-            .map(|(index, partition)| self.partition(index, partition))
+            .map(|(index, partition)| self.partition(topic.id, index, partition))
             .collect();
         self.left -= partitions.len();
         let shown = from.saturating_add(i32::try_from(partitions.len()).unwrap_or(i32::MAX));
@@ -112,15 +112,20 @@ impl Page<'_> {
 
     fn partition(
         &self,
+        topic_id: TopicId,
         index: PartitionIndex,
         partition: &PartitionRegistration,
     ) -> DescribeTopicPartitionsResponsePartition {
+        let partition_id = TopicIdPartition {
+            topic_id,
+            partition: index,
+        };
         let ids = |ids: &[types::BrokerId]| ids.iter().map(|id| BrokerId(id.0)).collect::<Vec<_>>();
         let alive = |id: &types::BrokerId| self.image.broker(*id).is_some_and(|broker| !broker.fenced);
         let offline = partition
             .replicas
             .iter()
-            .filter(|id| !alive(id))
+            .filter(|id| !alive(id) || self.image.is_replica_offline(partition_id, **id))
             .map(|id| BrokerId(id.0));
         let leader = partition.leader.filter(alive);
         DescribeTopicPartitionsResponsePartition::default()

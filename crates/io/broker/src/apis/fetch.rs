@@ -173,7 +173,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn read_or_wait(&self, partitions: &[(FetchTarget, Wanted)], arrived: Instant) -> Answers {
         let deadline = arrived + self.limits.max_wait;
-        let answers = self.read(partitions);
+        let answers = self.read(partitions).await;
         if self.is_enough(&answers) || Instant::now() >= deadline {
             return answers;
         }
@@ -186,7 +186,7 @@ impl Reader<'_> {
                     partition.wake_on_change(&waiter);
                 }
             }
-            let answers = self.read(partitions);
+            let answers = self.read(partitions).await;
             if self.is_enough(&answers) {
                 return answers;
             }
@@ -203,10 +203,11 @@ impl Reader<'_> {
         answers.is_empty() || bytes >= self.limits.min_bytes || answers.iter().any(|(_, answer)| urgent(answer))
     }
 
-    fn read(&self, partitions: &[(FetchTarget, Wanted)]) -> Answers {
+    async fn read(&self, partitions: &[(FetchTarget, Wanted)]) -> Answers {
         let mut left = self.limits.max_bytes;
         let mut min_one = true;
-        let mut read_one = |(target, wanted): &(FetchTarget, Wanted)| {
+        let mut answers = Vec::with_capacity(partitions.len());
+        for (target, wanted) in partitions {
             let request = ReadRequest {
                 from: wanted.from,
                 max_bytes: wanted.max_bytes.min(left),
@@ -214,9 +215,13 @@ impl Reader<'_> {
                 leader_epoch: wanted.leader_epoch,
                 last_fetched_epoch: wanted.last_fetched_epoch,
             };
-            let read = self
-                .find(target)
-                .and_then(|(_, partition)| partition.read(&request).map_err(|error| error.code()));
+            let read = match self.find(target) {
+                Ok((_, partition)) => {
+                    let read = partition.read(&request, self.broker.replicas.pool()).await;
+                    read.map_err(|error| error.code())
+                }
+                Err(error) => Err(error),
+            };
             let answer = match read {
                 Ok(read) => self.answer(target.partition, read),
                 Err(error) => FetchPartition::of_error(target.partition, error),
@@ -224,9 +229,9 @@ impl Reader<'_> {
             let bytes = answer.records_bytes();
             min_one &= bytes == 0;
             left = left.saturating_sub(bytes);
-            (target.clone(), answer)
-        };
-        partitions.iter().map(&mut read_one).collect()
+            answers.push((target.clone(), answer));
+        }
+        answers
     }
 
     fn answer(&self, index: PartitionIndex, read: ReadResult) -> FetchPartition {
@@ -246,7 +251,7 @@ impl Reader<'_> {
             .broker
             .replicas
             .partition(id)
-            .ok_or(ErrorCode::NotLeaderOrFollower)?;
+            .ok_or_else(|| self.broker.replicas.refusal(id))?;
         Ok((id, partition))
     }
 }

@@ -157,6 +157,7 @@ pub(super) fn image(topics: &[&str]) -> MetadataImage {
         fenced: false,
         in_controlled_shutdown: false,
         features: Vec::new(),
+        offline_replicas: Vec::new(),
     };
     let mut records: Vec<MetadataRecord> = vec![
         ClusterIdentity {

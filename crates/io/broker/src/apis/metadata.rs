@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metadata::{MetadataImage, PartitionRegistration, TopicImage};
-use types::{BrokerId, ErrorCode, PartitionIndex, TopicName};
+use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicName};
 use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use wire::messages::{MetadataRequest, MetadataResponse};
@@ -169,7 +169,7 @@ impl View<'_> {
     fn topic(&self, topic: &TopicImage) -> MetadataResponseTopic {
         let partitions = topic
             .partitions()
-            .map(|(index, registration)| self.partition(index, registration));
+            .map(|(index, registration)| self.partition(topic.id, index, registration));
         let answer = MetadataResponseTopic::default()
             .with_name(Some(wire_topic(&topic.name)))
             .with_is_internal(is_internal(topic.name.as_str()))
@@ -181,7 +181,16 @@ impl View<'_> {
         }
     }
 
-    fn partition(&self, index: PartitionIndex, registration: &PartitionRegistration) -> MetadataResponsePartition {
+    fn partition(
+        &self,
+        topic_id: TopicId,
+        index: PartitionIndex,
+        registration: &PartitionRegistration,
+    ) -> MetadataResponsePartition {
+        let partition_id = TopicIdPartition {
+            topic_id,
+            partition: index,
+        };
         let reachable = |id: &BrokerId| {
             self.image
                 .broker(*id)
@@ -198,7 +207,7 @@ impl View<'_> {
             .replicas
             .iter()
             .copied()
-            .filter(|id| !reachable(id))
+            .filter(|id| !reachable(id) || self.image.is_replica_offline(partition_id, *id))
             .collect();
         let error = match (leader, registration.leader) {
             (None, Some(led_by)) if self.peers.is_lost(led_by) => ErrorCode::LeaderNotAvailable,

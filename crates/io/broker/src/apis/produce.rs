@@ -197,20 +197,15 @@ impl Doorkeeper<'_> {
     fn topic(&self, data: TopicProduceData) -> Topic {
         let image = self.broker.host.image.load();
         let found = self.find(&image, &data);
-        let settings = found
-            .as_ref()
-            .ok()
-            .map(|topic| self.broker.replicas.settings(&image, &topic.name));
         let partitions = data.partition_data.into_iter().map(|part| {
             let index = PartitionIndex(part.index);
             let id = found.as_ref().ok().map(|topic| TopicIdPartition {
                 topic_id: topic.id,
                 partition: index,
             });
-            let appended = match (&found, &settings) {
-                (Ok(topic), Some(settings)) => self.append(topic, settings, index, part.records.as_ref()),
-                (Err(failure), _) => Err(failure.clone()),
-                (Ok(_), None) => Err(Failure::new(ErrorCode::UnknownServerError, "no settings")),
+            let appended = match &found {
+                Ok(topic) => self.append(topic, index, part.records.as_ref()),
+                Err(failure) => Err(failure.clone()),
             };
             let outcome = appended.as_ref().map_or_else(
                 |failure| Err(failure.clone()),
@@ -263,27 +258,23 @@ impl Doorkeeper<'_> {
         Ok(topic)
     }
 
-    fn append(
-        &self,
-        topic: &TopicImage,
-        settings: &PartitionSettings,
-        index: PartitionIndex,
-        records: Option<&Bytes>,
-    ) -> Result<Appended, Failure> {
+    fn append(&self, topic: &TopicImage, index: PartitionIndex, records: Option<&Bytes>) -> Result<Appended, Failure> {
         if topic.partition(index).is_none() {
             return Err(Failure::new(ErrorCode::UnknownTopicOrPartition, "no such partition"));
         }
-        let batch = self.check(settings, records)?;
         let id = TopicIdPartition {
             topic_id: topic.id,
             partition: index,
         };
         let Some(partition) = self.broker.replicas.partition(id) else {
-            return Err(Failure::new(
-                ErrorCode::NotLeaderOrFollower,
-                "this broker does not lead the partition",
-            ));
+            return Err(match self.broker.replicas.refusal(id) {
+                ErrorCode::KafkaStorageError => {
+                    Failure::new(ErrorCode::KafkaStorageError, "the replica's log directory is offline")
+                }
+                refusal => Failure::new(refusal, "this broker does not lead the partition"),
+            });
         };
+        let batch = self.check(&partition.settings(), records)?;
         let appended = partition.append(&batch, self.acks.unwrap_or(Acks::All), None)?;
         let metrics = &self.broker.host.metrics;
         metrics.produced_bytes.inc_by(batch.bytes.len() as u64);

@@ -70,6 +70,12 @@ impl MetadataPublisher {
         &self.host
     }
 
+    /// The replicas that it publishes to.
+    #[must_use]
+    pub fn replicas(&self) -> &Arc<ReplicaManager> {
+        &self.replicas
+    }
+
     /// The offset that is applied here.
     #[must_use]
     pub fn applied(&self) -> MetadataOffset {

@@ -244,6 +244,23 @@ impl BrokerSession {
         }
     }
 
+    fn heartbeat(&self) -> Heartbeat {
+        let replicas = self.publisher.replicas();
+        let pending = replicas.logs().watch_pending(Instant::now());
+        let offline = replicas.logs().offline_directory_ids();
+        Heartbeat {
+            applied_offset: self.publisher.applied().0,
+            want_shutdown: *self.shutdown.borrow(),
+            oldest_pending_write_ms: u64::try_from(pending.as_millis()).unwrap_or(u64::MAX),
+            log_ends: self.publisher.log_end_reports(),
+            offline_directory_ids: offline
+                .into_iter()
+                .map(|id| metadata::record::uuid_bytes(id.0))
+                .collect(),
+            offline_replicas: replicas.offline_to_report(),
+        }
+    }
+
     async fn serve(
         &mut self,
         tx: mpsc::Sender<BrokerToController>,
@@ -254,6 +271,7 @@ impl BrokerSession {
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unanswered = 0;
         let mut applied = self.publisher.subscribe();
+        let mut offline = self.publisher.replicas().offline_changes();
         self.applier.misfits.borrow_and_update();
         loop {
             let room = self.applier.chunks.capacity() > 0;
@@ -271,6 +289,8 @@ impl BrokerSession {
                 }
                 // Told at once: an answer to a client may wait for it.
                 changed = applied.changed() => changed.is_ok(),
+                // Told at once: leaderships are to move.
+                changed = offline.changed() => changed.is_ok(),
                 _ = self.applier.misfits.changed() => return Ended::Retry,
                 message = rx.recv(), if room => {
                     let Some(message) = message else { return Ended::Retry };
@@ -317,12 +337,8 @@ impl BrokerSession {
             }
             if beat {
                 applied.borrow_and_update();
-                let heartbeat = Heartbeat {
-                    applied_offset: self.publisher.applied().0,
-                    want_shutdown: *self.shutdown.borrow(),
-                    oldest_pending_write_ms: 0,
-                    log_ends: self.publisher.log_end_reports(),
-                };
+                offline.borrow_and_update();
+                let heartbeat = self.heartbeat();
                 if tx
                     .send(BrokerToController {
                         message: Some(ToController::Heartbeat(heartbeat)),

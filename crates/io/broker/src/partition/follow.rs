@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use partition::{FollowAnswer, FollowRefusal, FollowRequest, FollowerAck};
 use rpc::proto::Push;
-use storage::{Log, ReadRequest};
+use storage::{CachedRead, FileRead, Log, LogError, ReadOutcome, ReadRequest};
 use types::{BrokerId, FollowId, Offset};
 
 use super::{LogEpochs, Partition, Role, State};
@@ -69,6 +69,15 @@ pub(crate) enum NextPush {
     Nothing,
     /// The follow can't go on: the follower must ask anew.
     Lost,
+    /// This has to be read from the disk first, outside the lock; then the follow is asked again, with what was read.
+    Cold(Offset, FileRead),
+}
+
+/// What [`NextPush::Cold`] asked for.
+#[derive(Debug)]
+pub(crate) struct ColdRead {
+    pub(crate) from: Offset,
+    pub(crate) read: Result<ReadOutcome, LogError>,
 }
 
 impl Partition {
@@ -124,7 +133,13 @@ impl Partition {
     }
 
     /// What the follow is to be told next: batches, or a moved mark.
-    pub(crate) fn next_push(&self, stream: &FollowerStream, follow_id: FollowId, max_bytes: usize) -> NextPush {
+    pub(crate) fn next_push(
+        &self,
+        stream: &FollowerStream,
+        follow_id: FollowId,
+        max_bytes: usize,
+        cold: Option<ColdRead>,
+    ) -> NextPush {
         let mut state = self.lock();
         let state = &mut *state;
         let high_watermark = state.high_watermark();
@@ -148,14 +163,17 @@ impl Partition {
                 up_to: log_end,
                 min_one_batch: true,
             };
-            match state.log.read(wanted) {
-                Ok(read) if !read.is_empty() => {
+            // The follow may have gone on, or been begun anew, while the disk was asked.
+            let cold = cold.filter(|cold| cold.from == slot.next_offset);
+            match read_or_resume(&state.log, wanted, cold) {
+                Ok(CachedRead::Cold(read)) => return NextPush::Cold(slot.next_offset, read),
+                Ok(CachedRead::Found(read)) if !read.is_empty() => {
                     slot.next_offset = read.next_offset;
                     slot.in_flight.push_back((read.next_offset, read.size_bytes));
                     push.records = read.into_bytes();
                     push.near = bytes_from(&state.log, slot.next_offset) <= TAIL_BYTES;
                 }
-                Ok(_) => return NextPush::Nothing,
+                Ok(CachedRead::Found(_)) => return NextPush::Nothing,
                 Err(error) => {
                     // Below the log start by now, or unreadable: the follower is told to ask anew.
                     tracing::warn!(partition = %self.directory_name(), %error, "a follower's read failed");
@@ -224,6 +242,21 @@ impl State {
             .iter()
             .map(|slot| (Arc::clone(&slot.stream), slot.follow_id))
             .collect()
+    }
+}
+
+/// Takes what was read from the disk, or reads what is in memory.
+fn read_or_resume(log: &Log, wanted: ReadRequest, cold: Option<ColdRead>) -> Result<CachedRead, LogError> {
+    let Some(cold) = cold else {
+        return log.read_cached(wanted);
+    };
+    let read = cold.read?;
+    match read
+        .continue_at
+        .filter(|next| *next > wanted.from && *next < wanted.up_to)
+    {
+        Some(next) => log.read_cached(ReadRequest { from: next, ..wanted }),
+        None => Ok(CachedRead::Found(read)),
     }
 }
 

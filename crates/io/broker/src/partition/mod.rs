@@ -19,6 +19,7 @@ mod wakes;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use partition::{EpochLookup, FollowerState, IsrProposal, IsrRefusal, LeaderEffects, LeaderState};
 use storage::{DirectoryHealth, Log};
@@ -27,7 +28,7 @@ use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, Top
 
 pub use append::{AppendError, Appended};
 pub use deletion::DeleteRecordsError;
-pub(crate) use follow::{FollowReply, NextPush};
+pub(crate) use follow::{ColdRead, FollowReply, NextPush};
 pub use host::PartitionHost;
 pub use push::{PushError, PushOutcome};
 pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};
@@ -53,6 +54,8 @@ pub struct Partition {
     topic: TopicName,
     host: Arc<PartitionHost>,
     health: Arc<DirectoryHealth>,
+    /// The same as in the state, for those who don't need the lock for it.
+    settings: ArcSwap<PartitionSettings>,
     state: Mutex<State>,
 }
 
@@ -61,7 +64,7 @@ struct State {
     log: Log,
     /// Of the directory that the log lies in.
     health: Arc<DirectoryHealth>,
-    settings: PartitionSettings,
+    settings: Arc<PartitionSettings>,
     /// Of the last registration seen, whatever the role.
     partition_epoch: PartitionEpoch,
     waiters: OffsetWaiters,
@@ -137,11 +140,12 @@ impl Partition {
         high_watermark: Offset,
     ) -> Arc<Self> {
         let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
+        let settings = Arc::new(settings);
         let state = State {
             role: Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark)),
             log,
             health: Arc::clone(&health),
-            settings,
+            settings: Arc::clone(&settings),
             partition_epoch: PartitionEpoch(-1),
             waiters: OffsetWaiters::default(),
             readers: Vec::new(),
@@ -155,6 +159,7 @@ impl Partition {
             topic,
             host,
             health,
+            settings: ArcSwap::new(settings),
             state: Mutex::new(state),
         })
     }
@@ -254,6 +259,12 @@ impl Partition {
             // A full queue loses nothing: the reporter walks all leaders at each of its rounds.
             let _ = self.host.proposals.try_send(self.id);
         }
+    }
+
+    /// Its topic's settings.
+    #[must_use]
+    pub fn settings(&self) -> Arc<PartitionSettings> {
+        self.settings.load_full()
     }
 
     /// How the directory of its log stands.

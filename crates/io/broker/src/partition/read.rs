@@ -4,12 +4,13 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use partition::EpochLookup;
-use storage::LogError;
+use storage::{LogError, PreparedRead};
 use thiserror::Error;
 use tokio::sync::Notify;
 use types::{EpochEnd, LeaderEpoch, Offset, TimestampMs};
 
 use super::{LogEpochs, Partition, Role, State};
+use crate::blocking::BlockingPool;
 
 /// What a consumer asks of one partition.
 #[derive(Debug, Clone, Copy)]
@@ -106,14 +107,50 @@ impl ReadWaiter {
     }
 }
 
+/// A read decided on under the lock.
+struct PlannedRead {
+    prepared: PreparedRead,
+    wanted: storage::ReadRequest,
+}
+
 impl Partition {
-    /// Reads committed batches.
+    /// Reads committed batches. What isn't in memory is read outside the lock, on the pool: neither the partition's writers
+    /// nor anybody else's requests wait for it.
     ///
     /// # Errors
     /// Why nothing can be read.
-    pub fn read(&self, request: &ReadRequest) -> Result<ReadResult, ReadError> {
-        let mut state = self.lock();
-        let state = &mut *state;
+    pub async fn read(&self, request: &ReadRequest, pool: &BlockingPool) -> Result<ReadResult, ReadError> {
+        let (mut result, mut read) = self.prepare_read(request)?;
+        while let Some(PlannedRead { prepared, wanted }) = read {
+            let outcome = match prepared {
+                PreparedRead::Ready(outcome) => outcome,
+                PreparedRead::File(file) => match file.run_cached().map_err(ReadError::Log)? {
+                    Some(outcome) => outcome,
+                    None => {
+                        let cold = pool.run(move || file.run()).await.ok_or(ReadError::NotLeader)?;
+                        cold.map_err(ReadError::Log)?
+                    }
+                },
+            };
+            read = match outcome
+                .continue_at
+                .filter(|next| *next > wanted.from && *next < wanted.up_to)
+            {
+                Some(next) => Some(self.plan(storage::ReadRequest { from: next, ..wanted })?),
+                None => None,
+            };
+            result.records = outcome.slices;
+        }
+        Ok(result)
+    }
+
+    fn plan(&self, wanted: storage::ReadRequest) -> Result<PlannedRead, ReadError> {
+        let prepared = self.lock().log.prepare_read(wanted).map_err(ReadError::Log)?;
+        Ok(PlannedRead { prepared, wanted })
+    }
+
+    fn prepare_read(&self, request: &ReadRequest) -> Result<(ReadResult, Option<PlannedRead>), ReadError> {
+        let state = self.lock();
         state.check_leader(request.leader_epoch)?;
         let Role::Leader(leader) = &state.role else {
             return Err(ReadError::NotLeader);
@@ -134,7 +171,7 @@ impl Partition {
             match end {
                 Some(end) if end.epoch < epoch || end.end_offset < request.from => {
                     result.diverging = Some(end);
-                    return Ok(result);
+                    return Ok((result, None));
                 }
                 _ => {}
             }
@@ -154,9 +191,10 @@ impl Partition {
                 up_to: high_watermark,
                 min_one_batch: request.min_one,
             };
-            result.records = state.log.read(wanted).map_err(ReadError::Log)?.slices;
+            let prepared = state.log.prepare_read(wanted).map_err(ReadError::Log)?;
+            return Ok((result, Some(PlannedRead { prepared, wanted })));
         }
-        Ok(result)
+        Ok((result, None))
     }
 
     /// Wakes `waiter` at the next rise of the high watermark or change of role.
@@ -239,26 +277,42 @@ impl Partition {
         }
     }
 
-    /// Reads this replica's committed batches whatever its role: how a coordinator loads its log.
+    /// Reads this replica's committed batches whatever its role: how a coordinator loads its log. Blocks on the disk, without
+    /// the lock.
     ///
     /// # Errors
     /// As [`Partition::read`].
     pub fn read_committed(&self, from: Offset, max_bytes: usize) -> Result<(Bytes, Offset, Offset), ReadError> {
-        let state = self.lock();
-        let high_watermark = state.high_watermark();
-        let from = from.max(state.log.log_start_offset());
-        if from >= high_watermark {
-            return Ok((Bytes::new(), from, high_watermark));
-        }
-        let wanted = storage::ReadRequest {
-            from,
-            max_bytes,
-            up_to: high_watermark,
-            min_one_batch: true,
+        let (high_watermark, mut planned) = {
+            let state = self.lock();
+            let high_watermark = state.high_watermark();
+            let from = from.max(state.log.log_start_offset());
+            if from >= high_watermark {
+                return Ok((Bytes::new(), from, high_watermark));
+            }
+            let wanted = storage::ReadRequest {
+                from,
+                max_bytes,
+                up_to: high_watermark,
+                min_one_batch: true,
+            };
+            let prepared = state.log.prepare_read(wanted).map_err(ReadError::Log)?;
+            (high_watermark, PlannedRead { prepared, wanted })
         };
-        let read = state.log.read(wanted).map_err(ReadError::Log)?;
-        let next = read.next_offset;
-        Ok((read.into_bytes(), next, high_watermark))
+        loop {
+            let PlannedRead { prepared, wanted } = planned;
+            let read = prepared.run().map_err(ReadError::Log)?;
+            match read
+                .continue_at
+                .filter(|next| *next > wanted.from && *next < wanted.up_to)
+            {
+                Some(next) => planned = self.plan(storage::ReadRequest { from: next, ..wanted })?,
+                None => {
+                    let next = read.next_offset;
+                    return Ok((read.into_bytes(), next, high_watermark));
+                }
+            }
+        }
     }
 }
 

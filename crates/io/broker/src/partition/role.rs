@@ -1,5 +1,8 @@
 //! The controller's word on this partition: leading, following, and the change between them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use partition::{FollowerState, LeaderState, LeadershipStart};
 use types::{BrokerId, LeaderEpoch, Offset};
 
@@ -8,6 +11,9 @@ use metadata::PartitionRegistration;
 use super::wakes::Wakes;
 use super::{Partition, Role, State};
 use crate::topic_settings::PartitionSettings;
+
+/// A lock that isn't free by then is held by a write that hangs.
+const GIVE_UP_WAIT: Duration = Duration::from_millis(50);
 
 /// What a replica has to do after a change of registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,25 +102,29 @@ impl Partition {
         (wakes, RoleChange::Leads { newly: true })
     }
 
-    /// The topic was deleted, or the replica moved away. Returns the log for its removal.
+    /// The topic was deleted, or the replica moved away.
     pub fn retire(&self) {
-        let wakes = {
-            let mut state = self.lock();
-            state.retired = true;
-            let high_watermark = state.high_watermark();
-            let wakes = state.leave_role();
-            state.role = Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark));
-            wakes
-        };
+        let wakes = self.lock().retire();
         self.run(wakes);
+    }
+
+    /// The log's directory failed: whoever waits is told. A hung write may hold the lock; then those who wait run into
+    /// their own deadlines.
+    pub fn give_up(&self) {
+        let wakes = self.state.try_lock_for(GIVE_UP_WAIT).map(|mut state| state.retire());
+        if let Some(wakes) = wakes {
+            self.run(wakes);
+        }
     }
 
     /// The topic's configuration changed.
     pub fn apply_settings(&self, settings: PartitionSettings) {
+        let settings = Arc::new(settings);
         let wakes = {
             let mut state = self.lock();
             state.log.set_config(settings.log.clone());
             let min = settings.min_insync_replicas;
+            self.settings.store(Arc::clone(&settings));
             state.settings = settings;
             let lag = self.host.lag_time_max_ms;
             let log_end = state.log.log_end_offset();
@@ -174,6 +184,14 @@ impl State {
             None => RoleChange::Leaderless,
         };
         (wakes, change)
+    }
+
+    fn retire(&mut self) -> Wakes {
+        self.retired = true;
+        let high_watermark = self.high_watermark();
+        let wakes = self.leave_role();
+        self.role = Role::Follower(FollowerState::new(LeaderEpoch::NONE, None, high_watermark));
+        wakes
     }
 
     /// PART-1: nothing of the old role outlives it.

@@ -1,13 +1,19 @@
-//! What happens to a whole data directory: checkpoints, lack of room, the end of the process.
+//! What happens to a whole data directory: checkpoints, lack of room, its failure, the end of the process.
 
 use std::sync::Arc;
 
+use metadata::proto::PartitionId;
 use parking_lot::Mutex;
 use storage::{Checkpoint, CheckpointEntry, DirectoryStatus};
-use types::{Offset, TopicPartition};
+use tokio::sync::watch;
+use types::{ErrorCode, Offset, TopicIdPartition, TopicPartition};
 
 use super::ReplicaManager;
-use crate::log_manager::LogManagerError;
+use crate::log_manager::{FoundLog, LogManagerError};
+use crate::partition::Partition;
+
+/// Replicas told of in one heartbeat: a disk may hold thousands.
+const REPORTS_MAX: usize = 1_000;
 
 impl ReplicaManager {
     /// Writes a directory's checkpoints; blocks on the disk. A directory without room for them is full.
@@ -61,6 +67,76 @@ impl ReplicaManager {
         self.logs
             .write_checkpoint(directory, Checkpoint::LogStartOffset, &start)?;
         Ok(())
+    }
+
+    /// Gives up the replicas of a directory that failed: nothing of it is served until the process starts anew, and the
+    /// controller is told. Waits for no lock that a hung write may hold.
+    pub fn take_offline(&self, directory: usize) {
+        let hosted: Vec<(TopicIdPartition, Arc<Partition>)> = {
+            let mut hosted = self.hosted.write();
+            let gone: Vec<_> = hosted
+                .iter()
+                .filter(|(_, hosted)| hosted.directory == directory)
+                .map(|(id, hosted)| (*id, Arc::clone(&hosted.partition)))
+                .collect();
+            gone.iter().for_each(|(id, _)| drop(hosted.remove(id)));
+            gone
+        };
+        let found: Vec<(TopicIdPartition, FoundLog)> = {
+            let mut found = self.found.lock();
+            let gone: Vec<_> = found
+                .iter()
+                .filter(|(_, log)| log.directory == directory)
+                .map(|(id, _)| *id)
+                .collect();
+            gone.into_iter().filter_map(|id| found.remove_entry(&id)).collect()
+        };
+        let lost = hosted.iter().map(|(id, _)| *id).chain(found.iter().map(|(id, _)| *id));
+        self.mark_offline(lost.collect());
+        for (id, partition) in hosted {
+            self.fetchers.unfollow(id);
+            partition.give_up();
+        }
+    }
+
+    pub(super) fn mark_offline(&self, lost: Vec<TopicIdPartition>) {
+        if lost.is_empty() {
+            return;
+        }
+        self.offline.lock().extend(lost);
+        self.offline_changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// Counts changes of the replicas that can't be served.
+    #[must_use]
+    pub fn offline_changes(&self) -> watch::Receiver<u64> {
+        self.offline_changed.subscribe()
+    }
+
+    /// Replicas that can't be served for their directory, and that the metadata doesn't show as such yet; some of them where
+    /// they are many.
+    #[must_use]
+    pub fn offline_to_report(&self) -> Vec<PartitionId> {
+        let image = self.host.image.load();
+        let offline = self.offline.lock();
+        let local = self.host.local;
+        let untold = offline.iter().filter(|id| {
+            let assigned = image
+                .partition(**id)
+                .is_some_and(|known| known.replicas.contains(&local));
+            assigned && !image.is_replica_offline(**id, local)
+        });
+        untold.take(REPORTS_MAX).map(|id| (*id).into()).collect()
+    }
+
+    /// Why a replica isn't served here.
+    #[must_use]
+    pub fn refusal(&self, id: TopicIdPartition) -> ErrorCode {
+        if self.offline.lock().contains(&id) {
+            ErrorCode::KafkaStorageError
+        } else {
+            ErrorCode::NotLeaderOrFollower
+        }
     }
 
     /// Frees what a full directory needn't keep. Returns whether records are taken again. Blocks on the disk.

@@ -20,7 +20,8 @@ use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
 use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
 
-use crate::partition::{FollowReply, NextPush, Partition};
+use crate::blocking::BlockingPool;
+use crate::partition::{ColdRead, FollowReply, NextPush, Partition};
 use crate::replica_manager::ReplicaManager;
 
 /// Bytes pushed and not yet acknowledged on a stream (REPL-1): enough to keep a fast disk busy, little enough to bound
@@ -121,7 +122,7 @@ impl FollowerStream {
     }
 
     /// The next message of pushes, as far as the budget allows.
-    fn gather(&self) -> PushBatch {
+    async fn gather(&self, pool: &BlockingPool) -> PushBatch {
         let mut batch = PushBatch::default();
         let mut bytes = 0;
         while bytes < MESSAGE_BYTES && !self.over_budget() {
@@ -129,8 +130,18 @@ impl FollowerStream {
             let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
                 continue;
             };
-            let push = match partition.next_push(self, follow, MESSAGE_BYTES - bytes) {
+            let room = MESSAGE_BYTES - bytes;
+            let mut next = partition.next_push(self, follow, room, None);
+            while let NextPush::Cold(from, read) = next {
+                // A follower that catches up waits for the disk; the thread, and the partition's lock, don't.
+                let Some(read) = pool.run(move || read.run()).await else {
+                    return batch;
+                };
+                next = partition.next_push(self, follow, room, Some(ColdRead { from, read }));
+            }
+            let push = match next {
                 NextPush::Push(push) => push,
+                NextPush::Cold(..) => continue,
                 NextPush::Nothing => continue,
                 NextPush::Lost => {
                     self.follows.lock().remove(follow);
@@ -223,7 +234,7 @@ impl ReplicationService for ReplicationServer {
                 let message = match reply {
                     Some(reply) => reply,
                     None => {
-                        let batch = stream.gather();
+                        let batch = stream.gather(self.replicas.pool()).await;
                         if batch.pushes.is_empty() {
                             stream.notify.notified().await;
                             continue;

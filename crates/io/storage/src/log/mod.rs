@@ -1,6 +1,7 @@
 //! One partition's log: its parts, one operation a file.
 
 mod append;
+pub(crate) mod cached_file;
 mod epoch_cache;
 mod flush;
 mod open;
@@ -21,7 +22,7 @@ pub use flush::{FlushTask, Flushed};
 pub use open::OpenInput;
 pub use partition_log::{Log, SegmentInfo};
 pub use partition_metadata::read_topic_id;
-pub use read::{FileRead, PreparedRead};
+pub use read::{CachedRead, FileRead, PreparedRead};
 pub use read_outcome::{ReadOutcome, ReadRequest};
 pub use retention::{DeletionTask, Retired};
 pub use truncate::TruncateOutcome;

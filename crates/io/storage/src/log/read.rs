@@ -4,6 +4,7 @@
 //! under the owner's lock (a handle, a bound, a place to start) and may run after it. A truncation meanwhile can only
 //! make it shorter, for what is below the bound is never truncated.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use types::Offset;
 use crate::file_names::{self, INDEX, LOG};
 use crate::file_system::{File, FileSystem};
 use crate::log::Log;
+use crate::log::cached_file::CachedFile;
 use crate::log::read_outcome::{ReadOutcome, ReadRequest};
 use crate::log_error::{LogError, StorageContext};
 use crate::segment::scan::{Located, SegmentScan};
@@ -38,6 +40,15 @@ pub(crate) struct ReadState {
     hints: Vec<Hint>,
     /// The closed segment that was read last.
     handle: Option<(Offset, Arc<dyn File>)>,
+}
+
+/// What a read found without asking the disk.
+#[derive(Debug)]
+pub enum CachedRead {
+    /// This.
+    Found(ReadOutcome),
+    /// The disk has to be asked: [`FileRead::run`], outside the lock. Its outcome may say to read on elsewhere.
+    Cold(FileRead),
 }
 
 /// A read that has been decided on under the log's lock.
@@ -64,7 +75,7 @@ impl PreparedRead {
 }
 
 /// A read from one segment file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileRead {
     file_system: Arc<dyn FileSystem>,
     state: Arc<Mutex<ReadState>>,
@@ -78,9 +89,28 @@ pub struct FileRead {
     index_entries: Option<u64>,
     next_segment: Option<Offset>,
     request: ReadRequest,
+    /// Only what is in memory may be read.
+    cached_only: bool,
 }
 
 impl FileRead {
+    /// Reads the batches if they are in memory, the page cache's; `None` when the disk would have to be asked.
+    ///
+    /// # Errors
+    /// As [`FileRead::run`].
+    pub fn run_cached(&self) -> Result<Option<ReadOutcome>, LogError> {
+        let cached = Self {
+            file: Arc::new(CachedFile(Arc::clone(&self.file))),
+            cached_only: true,
+            ..self.clone()
+        };
+        match cached.run() {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(LogError::Storage { source, .. }) if source.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the batches.
     ///
     /// # Errors
@@ -178,6 +208,7 @@ impl FileRead {
             &path,
             self.index_entries,
             relative(self.segment, self.request.from),
+            self.cached_only,
         )
     }
 
@@ -251,6 +282,27 @@ impl Log {
         }
     }
 
+    /// Reads whole batches (READ-1) as far as they are in memory, the page cache's as well.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_cached(&self, request: ReadRequest) -> Result<CachedRead, LogError> {
+        let mut request = request;
+        loop {
+            let outcome = match self.prepare_read(request)? {
+                PreparedRead::Ready(outcome) => outcome,
+                PreparedRead::File(read) => match read.run_cached()? {
+                    Some(outcome) => outcome,
+                    None => return Ok(CachedRead::Cold(read)),
+                },
+            };
+            match outcome.continue_at {
+                Some(next) if next > request.from && next < request.up_to => request.from = next,
+                _ => return Ok(CachedRead::Found(outcome)),
+            }
+        }
+    }
+
     /// Decides a read: from memory at once, else a [`FileRead`] to be run outside the lock.
     ///
     /// # Errors
@@ -317,6 +369,7 @@ impl Log {
             index_entries,
             next_segment,
             request,
+            cached_only: false,
         })
     }
 }

@@ -65,6 +65,7 @@ impl Log {
                 &segment_file(&self.directory, base_offset, TIME_INDEX),
                 None,
                 key,
+                false,
             )?
         };
         let older = entry.map_or(0, |entry| i64::from(entry.relative_offset.max(0)));

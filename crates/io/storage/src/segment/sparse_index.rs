@@ -5,8 +5,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::file_system::{File, FileSystem, OpenMode};
+use crate::log::cached_file::CachedFile;
 use crate::log_error::{LogError, StorageContext};
 use crate::segment::index_entry::IndexEntry;
 
@@ -136,18 +138,20 @@ impl<E: IndexEntry> SparseIndex<E> {
     pub(crate) fn lookup(&self, file_system: &dyn FileSystem, key: i64) -> Result<Option<E>, LogError> {
         match self.lookup_pending(key) {
             Some(entry) => Ok(Some(entry)),
-            None => lookup_file(file_system, &self.path, Some(self.written), key),
+            None => lookup_file(file_system, &self.path, Some(self.written), key, false),
         }
     }
 }
 
 /// The last entry with a key of at most `key` among the first `entries` of an index file (all of them for `None`).
-/// A missing file has no entries; what an odd one leads to is checked by the caller.
+/// A missing file has no entries; what an odd one leads to is checked by the caller. With `cached_only` it fails with
+/// `WouldBlock` where the disk would have to be asked.
 pub(crate) fn lookup_file<E: IndexEntry>(
     file_system: &dyn FileSystem,
     path: &Path,
     entries: Option<u64>,
     key: i64,
+    cached_only: bool,
 ) -> Result<Option<E>, LogError> {
     if entries == Some(0) {
         return Ok(None);
@@ -157,6 +161,7 @@ pub(crate) fn lookup_file<E: IndexEntry>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).during("open", path),
     };
+    let file = if cached_only { Arc::new(CachedFile(file)) } else { file };
     let in_file = file.len().during("stat", path)? / E::BYTES as u64;
     search(
         file.as_ref(),
@@ -168,7 +173,7 @@ pub(crate) fn lookup_file<E: IndexEntry>(
 
 /// The last entry of an index file.
 pub(crate) fn last_in_file<E: IndexEntry>(file_system: &dyn FileSystem, path: &Path) -> Result<Option<E>, LogError> {
-    lookup_file(file_system, path, None, i64::MAX)
+    lookup_file(file_system, path, None, i64::MAX, false)
 }
 
 fn search<E: IndexEntry>(file: &dyn File, entries: u64, key: i64) -> io::Result<Option<E>> {

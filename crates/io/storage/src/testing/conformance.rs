@@ -54,6 +54,14 @@ pub fn file_system_conformance(fs: &dyn FileSystem, root: &Path) {
         0,
         "nothing is read past the end"
     );
+    match other.read_cached_at(&mut buffer, 7) {
+        Ok(read) => assert_eq!(
+            (read, &buffer[..5]),
+            (5, &b"world"[..]),
+            "memory holds what the disk does"
+        ),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+    }
     file.set_len(3).expect("cut");
     file.set_len(5).expect("extend");
     assert_eq!(other.read_at(&mut buffer, 0).expect("read"), 5);

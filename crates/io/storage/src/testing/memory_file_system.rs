@@ -247,6 +247,10 @@ impl File for MemoryFile {
         Ok(count)
     }
 
+    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.read_at(buffer, position)
+    }
+
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         if !self.mode.write {
             return Err(io::ErrorKind::PermissionDenied.into());

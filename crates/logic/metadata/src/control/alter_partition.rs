@@ -120,7 +120,10 @@ fn decide(
     check_epochs(partition, leader, item)?;
     let isr: Vec<BrokerId> = item.new_isr.iter().map(|member| BrokerId(member.broker_id)).collect();
     check_isr(partition, &isr, leader, item.recovering)?;
-    if let Some(member) = item.new_isr.iter().find(|member| !is_eligible(image, leader, member)) {
+    let ineligible = |member: &&IsrMember| {
+        !is_eligible(image, leader, member) || image.is_replica_offline(id, BrokerId(member.broker_id))
+    };
+    if let Some(member) = item.new_isr.iter().find(ineligible) {
         return Err(AlterPartitionError::IneligibleReplica(BrokerId(member.broker_id)));
     }
     let builder = PartitionChangeBuilder::new(Liveness::of(image), id, context.defaults)

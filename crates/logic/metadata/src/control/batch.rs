@@ -8,8 +8,8 @@ use types::ErrorCode;
 use super::{
     ControlContext, Decision, Refusal, allocate_producer_ids, alter_configs, alter_partition,
     alter_partition_reassignments, bootstrap, controlled_shutdown, create_partitions, create_topics, delete_topics,
-    elect_last_known, elect_leaders, fence_broker, rebalance_leaders, register_broker, unfence_broker,
-    unregister_broker,
+    directories_offline, elect_last_known, elect_leaders, fence_broker, rebalance_leaders, register_broker,
+    unfence_broker, unregister_broker,
 };
 use crate::image::MetadataImage;
 use crate::proto::control_request::Request;
@@ -107,6 +107,9 @@ pub fn decide_one(
         }
         Request::FenceBroker(request) => fence_broker(image, request, context)?.map(Response::FenceBroker),
         Request::UnfenceBroker(request) => unfence_broker(image, request, context)?.map(Response::UnfenceBroker),
+        Request::DirectoriesOffline(request) => {
+            directories_offline(image, request, context)?.map(Response::DirectoriesOffline)
+        }
         Request::ControlledShutdown(request) => {
             controlled_shutdown(image, request, context)?.map(Response::ControlledShutdown)
         }

@@ -30,6 +30,7 @@ pub fn controlled_shutdown(
             broker_epoch: request.broker_epoch,
             fenced: None,
             in_controlled_shutdown: Some(true),
+            ..BrokerChange::default()
         };
         records.push(change.into());
     }

@@ -30,6 +30,7 @@ pub fn fence_broker(
             broker_epoch: request.broker_epoch,
             fenced: Some(true),
             in_controlled_shutdown: None,
+            ..BrokerChange::default()
         };
         records.push(change.into());
     }

@@ -16,6 +16,7 @@ pub fn accept_from_broker(mut request: ControlRequest) -> Result<ControlRequest,
         Some(
             Request::FenceBroker(_)
             | Request::UnfenceBroker(_)
+            | Request::DirectoriesOffline(_)
             | Request::ElectLastKnown(_)
             | Request::RebalanceLeaders(_)
             | Request::Bootstrap(_),

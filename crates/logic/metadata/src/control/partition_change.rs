@@ -5,7 +5,7 @@
 //! - META-1: the leader is a member of the ISR; it comes from the ISR or the ELR, else the election was unclean.
 //! - META-3: the ISR is empty only when an unclean shutdown took its last member; then nobody leads. Kafka moves
 //!   the last member that is fenced to the ELR, here it stays in the ISR: both leave it electable.
-//! - META-4: at its election the leader is active.
+//! - META-4: at its election the leader is active, and its replica's log directory in use.
 //! - META-5: ISR, ELR and last known ELR have no member in common. The ELR has members only while the ISR is smaller than
 //!   `min.insync.replicas`: then the high watermark stands still, so who leaves the ISR keeps all that was visible.
 
@@ -24,6 +24,8 @@ pub(crate) struct Liveness<'a> {
     leaving: Option<BrokerId>,
     /// Active after this decision.
     coming: Option<BrokerId>,
+    /// Whose replica of the partition is offline after this decision.
+    offline: Option<BrokerId>,
 }
 
 impl<'a> Liveness<'a> {
@@ -32,6 +34,7 @@ impl<'a> Liveness<'a> {
             image,
             leaving: None,
             coming: None,
+            offline: None,
         }
     }
 
@@ -40,6 +43,7 @@ impl<'a> Liveness<'a> {
             image,
             leaving: Some(leaving),
             coming: None,
+            offline: None,
         }
     }
 
@@ -48,16 +52,33 @@ impl<'a> Liveness<'a> {
             image,
             leaving: None,
             coming: Some(coming),
+            offline: None,
         }
     }
 
-    fn may_be_elected(&self, id: BrokerId) -> bool {
-        Some(id) != self.leaving && (Some(id) == self.coming || self.image.is_active(id))
+    /// For partitions whose replica on that broker is lost with its log directory.
+    pub(crate) fn without_replica(image: &'a MetadataImage, broker: BrokerId) -> Self {
+        Self {
+            offline: Some(broker),
+            ..Self::of(image)
+        }
+    }
+
+    fn may_be_elected(&self, partition: TopicIdPartition, id: BrokerId) -> bool {
+        Some(id) != self.leaving
+            && (Some(id) == self.coming || self.image.is_active(id))
+            && !self.is_offline(partition, id)
     }
 
     /// A leader that is shutting down goes on leading until somebody can take over.
-    fn may_stay(&self, id: BrokerId) -> bool {
-        Some(id) != self.leaving && self.image.broker(id).is_some_and(|broker| !broker.fenced)
+    fn may_stay(&self, partition: TopicIdPartition, id: BrokerId) -> bool {
+        Some(id) != self.leaving
+            && self.image.broker(id).is_some_and(|broker| !broker.fenced)
+            && !self.is_offline(partition, id)
+    }
+
+    fn is_offline(&self, partition: TopicIdPartition, id: BrokerId) -> bool {
+        Some(id) == self.offline || self.image.is_replica_offline(partition, id)
     }
 }
 
@@ -289,7 +310,7 @@ impl<'a> PartitionChangeBuilder<'a> {
         if let Election::LastKnown(leader) = self.election {
             return Elected::Uncleanly(leader);
         }
-        let in_sync = |id: &BrokerId| self.isr.contains(id) && self.liveness.may_be_elected(*id);
+        let in_sync = |id: &BrokerId| self.isr.contains(id) && self.liveness.may_be_elected(self.id, *id);
         let preferred = self.replicas.first().copied().filter(in_sync);
         let present = self.partition.leader;
         let elected = match (self.election, preferred) {
@@ -305,11 +326,11 @@ impl<'a> PartitionChangeBuilder<'a> {
                 Elected::FromIsr(leader)
             };
         }
-        let alive = |id: &BrokerId| self.liveness.may_be_elected(*id);
+        let alive = |id: &BrokerId| self.liveness.may_be_elected(self.id, *id);
         if let Some(leader) = self.replicas.iter().copied().find(|id| elr.contains(id) && alive(id)) {
             return Elected::FromElr(leader);
         }
-        if present.is_some_and(|leader| self.isr.contains(&leader) && self.liveness.may_stay(leader)) {
+        if present.is_some_and(|leader| self.isr.contains(&leader) && self.liveness.may_stay(self.id, leader)) {
             return Elected::Same;
         }
         if self.election == Election::Unclean

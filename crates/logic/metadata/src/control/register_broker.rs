@@ -108,6 +108,7 @@ fn register_again(
         epoch: present.epoch,
         fenced: present.fenced,
         in_controlled_shutdown: present.in_controlled_shutdown,
+        offline_replicas: present.offline_replicas.clone(),
         ..wanted
     };
     let records = if again == *present {
@@ -142,6 +143,8 @@ fn wanted_registration(request: &RegisterBrokerRequest) -> Result<BrokerRegistra
         fenced: true,
         in_controlled_shutdown: false,
         features: request.features.clone(),
+        // A new incarnation tells anew which replicas it can't serve.
+        offline_replicas: Vec::new(),
     };
     BrokerRegistration::from_record(&record).map_err(|error| invalid(error.to_string()))
 }

@@ -34,6 +34,7 @@ pub fn unfence_broker(
         broker_epoch: request.broker_epoch,
         fenced: Some(false),
         in_controlled_shutdown: Some(false),
+        ..BrokerChange::default()
     };
     let mut records = vec![change.into()];
     let liveness = Liveness::with(image, id);

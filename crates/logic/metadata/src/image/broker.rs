@@ -3,8 +3,10 @@
 //! META-6: of one broker id only the registration with the registered epoch counts; every request and record
 //! that carries another epoch is refused.
 
+use std::collections::BTreeSet;
+
 use config::SecurityProtocol;
-use types::{BrokerEpoch, BrokerId, DirectoryId, Uuid};
+use types::{BrokerEpoch, BrokerId, DirectoryId, PartitionIndex, TopicId, TopicIdPartition, Uuid};
 
 use crate::proto;
 use crate::record::{ReplayError, uuid_from};
@@ -66,6 +68,8 @@ pub struct BrokerRegistration {
     pub in_controlled_shutdown: bool,
     /// Features that it can speak.
     pub features: Vec<proto::SupportedFeature>,
+    /// Replicas that this incarnation can't serve: their log directory is offline. They neither lead nor join an ISR.
+    pub offline_replicas: BTreeSet<TopicIdPartition>,
 }
 
 impl BrokerRegistration {
@@ -93,11 +97,7 @@ impl BrokerRegistration {
             .iter()
             .map(listener_from)
             .collect::<Result<Vec<_>, _>>()?;
-        let directories = record
-            .directory_ids
-            .iter()
-            .map(|id| uuid_from(id).map(DirectoryId))
-            .collect::<Result<Vec<_>, _>>()?;
+        let directories = directories_from(&record.directory_ids)?;
         Ok(Self {
             id: BrokerId(record.broker_id),
             epoch: BrokerEpoch(record.broker_epoch),
@@ -108,6 +108,7 @@ impl BrokerRegistration {
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
             features: record.features.clone(),
+            offline_replicas: replicas_from(&record.offline_replicas)?,
         })
     }
 
@@ -128,8 +129,54 @@ impl BrokerRegistration {
             fenced: self.fenced,
             in_controlled_shutdown: self.in_controlled_shutdown,
             features: self.features.clone(),
+            offline_replicas: self
+                .offline_replicas
+                .iter()
+                .map(|id| proto::ReplicaOf {
+                    topic_id: crate::record::uuid_bytes(id.topic_id.0),
+                    index: id.partition.0,
+                })
+                .collect(),
         }
     }
+
+    /// Takes a committed change.
+    ///
+    /// # Errors
+    /// When an id hasn't 16 bytes; nothing has changed then.
+    pub(super) fn apply(&mut self, change: &proto::BrokerChange) -> Result<(), ReplayError> {
+        let offline = replicas_from(&change.offline_replicas)?;
+        let directories = change
+            .directories
+            .as_ref()
+            .map(|directories| directories_from(&directories.ids))
+            .transpose()?;
+        if let Some(fenced) = change.fenced {
+            self.fenced = fenced;
+        }
+        if let Some(in_controlled_shutdown) = change.in_controlled_shutdown {
+            self.in_controlled_shutdown = in_controlled_shutdown;
+        }
+        if let Some(directories) = directories {
+            self.directories = directories;
+        }
+        self.offline_replicas.extend(offline);
+        Ok(())
+    }
+}
+
+fn directories_from(ids: &[bytes::Bytes]) -> Result<Vec<DirectoryId>, ReplayError> {
+    ids.iter().map(|id| uuid_from(id).map(DirectoryId)).collect()
+}
+
+fn replicas_from(replicas: &[proto::ReplicaOf]) -> Result<BTreeSet<TopicIdPartition>, ReplayError> {
+    let read = replicas.iter().map(|replica| {
+        Ok(TopicIdPartition {
+            topic_id: TopicId(uuid_from(&replica.topic_id)?),
+            partition: PartitionIndex(replica.index),
+        })
+    });
+    read.collect()
 }
 
 fn listener_from(listener: &proto::Listener) -> Result<BrokerListener, ReplayError> {

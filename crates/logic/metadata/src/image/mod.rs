@@ -90,6 +90,14 @@ impl MetadataImage {
         self.brokers.get(&id).is_some_and(|broker| broker.is_active())
     }
 
+    /// Whether the broker can't serve its replica of the partition: its log directory is offline.
+    #[must_use]
+    pub fn is_replica_offline(&self, id: TopicIdPartition, broker: BrokerId) -> bool {
+        self.brokers
+            .get(&broker)
+            .is_some_and(|broker| broker.offline_replicas.contains(&id))
+    }
+
     /// A topic by name.
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {

@@ -44,6 +44,12 @@ pub struct PartitionRegistration {
 }
 
 impl PartitionRegistration {
+    /// Nothing has happened to it since it was made. A broker that started anew, or left the ISR, is something.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.leader_epoch == LeaderEpoch(0) && self.partition_epoch == PartitionEpoch(0)
+    }
+
     /// A new partition, led by the first of its ISR.
     #[must_use]
     pub fn new(replicas: Vec<BrokerId>, isr: Vec<BrokerId>) -> Self {

@@ -92,14 +92,7 @@ impl MetadataImage {
         let id = BrokerId(record.broker_id);
         self.check_broker(id, BrokerEpoch(record.broker_epoch))?;
         let registration = self.brokers.get_mut(&id).ok_or(ReplayError::UnknownBroker(id))?;
-        let registration = Arc::make_mut(registration);
-        if let Some(fenced) = record.fenced {
-            registration.fenced = fenced;
-        }
-        if let Some(in_controlled_shutdown) = record.in_controlled_shutdown {
-            registration.in_controlled_shutdown = in_controlled_shutdown;
-        }
-        Ok(())
+        Arc::make_mut(registration).apply(record)
     }
 
     fn check_broker(&self, id: BrokerId, epoch: BrokerEpoch) -> Result<(), ReplayError> {

@@ -3,6 +3,7 @@
 mod brokers;
 mod cluster;
 mod configs;
+mod directories;
 mod elections;
 mod isr;
 mod random_decisions;
