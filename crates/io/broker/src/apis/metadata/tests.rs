@@ -58,7 +58,7 @@ async fn while_all_brokers_are_fenced_clients_still_hear_of_them() {
             broker_id,
             broker_epoch: i64::from(broker_id),
             fenced: Some(fenced),
-            in_controlled_shutdown: None,
+            ..BrokerChange::default()
         }
         .into()
     };
