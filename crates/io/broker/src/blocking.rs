@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Jobs that may block at a time. More wait: a disk serves no more of them faster.
 const POOL_JOBS: usize = 16;
@@ -12,8 +12,10 @@ const POOL_JOBS: usize = 16;
 pub enum BlockingPool {
     /// On threads beside the runtime's.
     Threads(Arc<Semaphore>),
-    /// On the calling task: the simulator's disk takes no real time.
+    /// On the calling task: for tests whose disk takes no time.
     Inline,
+    /// On the calling task, while the gate is open: the simulator's disk takes no time, but it may stall.
+    Gated(watch::Receiver<bool>),
 }
 
 impl BlockingPool {
@@ -27,6 +29,10 @@ impl BlockingPool {
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         match self {
             Self::Inline => Some(work()),
+            Self::Gated(gate) => {
+                gate.clone().wait_for(|open| *open).await.ok()?;
+                Some(work())
+            }
             Self::Threads(jobs) => {
                 let _permit = jobs.acquire().await.ok()?;
                 tokio::task::spawn_blocking(work).await.ok()

@@ -24,7 +24,7 @@ use crate::directory_watch;
 use crate::fault::{Fault, FaultSink};
 use crate::log_manager::{FoundLogs, LogManager, LogManagerError};
 use crate::maintenance::{self, BackgroundQueues};
-use crate::metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, SessionState};
+use crate::metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, SessionLease, SessionState};
 use crate::metrics::BrokerMetrics;
 use crate::partition::PartitionHost;
 use crate::peers::Peers;
@@ -143,6 +143,7 @@ impl Broker {
             flushes,
             deletions,
             hurry: Notify::new(),
+            lease: SessionLease::default(),
             metrics: Arc::new(BrokerMetrics::new()),
         });
         let fetchers = ReplicaFetchers::new(

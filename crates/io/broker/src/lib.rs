@@ -31,7 +31,9 @@ pub use controller_client::{ControllerClient, ControllerError};
 pub use coordinator::GroupCoordinator;
 pub use fault::{Fault, FaultSink};
 pub use log_manager::{FoundLog, FoundLogs, LogManager, LogManagerError};
-pub use metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionState};
+pub use metadata::{
+    BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionLease, SessionState,
+};
 pub use metrics::{ApiLabels, BrokerMetrics};
 pub use network::ClientStreams;
 pub use partition::{

@@ -70,25 +70,39 @@ pub fn read_text(file_system: &dyn FileSystem, path: &Path) -> io::Result<Option
     }
 }
 
-/// Makes a directory and its missing ancestors, durably.
+/// Makes a directory and its missing ancestors, durably. That it is there proves nothing: an earlier process may have made
+/// it and died before it synced the name, so all its ancestors are synced in any case.
 ///
 /// # Errors
-/// What the disk reports.
+/// What the disk reports. Where nothing was to be made, an ancestor that can't be synced is somebody else's.
 pub fn create_dir_durably(file_system: &dyn FileSystem, path: &Path) -> io::Result<()> {
-    let mut parents = Vec::new();
-    let mut missing = path;
-    while !file_system.exists(missing)? {
-        let Some(parent) = missing.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
-            break;
-        };
-        parents.push(parent);
-        missing = parent;
-    }
+    let existed = file_system.exists(path)?;
     file_system.create_dir_all(path)?;
-    parents
-        .into_iter()
-        .rev()
-        .try_for_each(|parent| file_system.sync_dir(parent))
+    let mut ancestors: Vec<&Path> = path.ancestors().skip(1).collect();
+    ancestors.reverse();
+    for ancestor in ancestors {
+        let ancestor = if ancestor.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            ancestor
+        };
+        match file_system.sync_dir(ancestor) {
+            Err(error) if existed && is_somebody_elses(&error) => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
+/// A mount point, or a directory of the system's or of another user.
+fn is_somebody_elses(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::Unsupported
+    )
 }
 
 /// Treats a missing file as already removed.

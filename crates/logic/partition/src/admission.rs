@@ -1,11 +1,14 @@
 //! Whether a produced batch may be appended.
 //!
 //! ADM-1: only by the leader of the epoch that the client names, if it names one. ADM-2: with `acks=all` only while the
-//! committed ISR isn't below min ISR. ADM-3: a producer's retry is answered with the offset of its first try.
+//! committed ISR isn't below min ISR. ADM-3: a producer's retry is answered with the offset of its first try. ADM-4: a
+//! producer's batches keep their order, the first ones too: an unknown producer may begin with any sequence, as in Kafka,
+//! for retention may have taken its state; but while a leadership is young, one that doesn't begin at 0 has to come
+//! again. Of batches in flight over one connection the first may have found no leader here yet, and be sent again.
 
 use records::BatchHeader;
 use thiserror::Error;
-use types::{LeaderEpoch, Offset, TimestampMs};
+use types::{LeaderEpoch, Offset, ProducerId, TimestampMs};
 
 use crate::leader::LeaderState;
 use crate::producer_state::{ProducerStates, SequenceCheck, SequenceError};
@@ -80,10 +83,16 @@ pub enum AdmissionRefusal {
         /// What a write needs.
         min: usize,
     },
+    /// An unknown producer doesn't begin at its first sequence, and this leadership is young.
+    #[error("producer {0} is not known here yet, an earlier batch of it may be on its way")]
+    MayOvertake(ProducerId),
     /// The producer's epoch or sequence doesn't fit.
     #[error(transparent)]
     Sequence(#[from] SequenceError),
 }
+
+/// A connection may stall so long between two batches that its client sent together (ADM-4).
+const YOUNG_MS: i64 = 5_000;
 
 /// Decides on one batch.
 ///
@@ -100,6 +109,14 @@ pub fn admit(
             isr: leader.isr().committed().len(),
             min: leader.effective_min_isr(),
         });
+    }
+    let header = attempt.header;
+    if header.has_producer_id()
+        && header.base_sequence > 0
+        && producers.entry(header.producer_id).is_none()
+        && attempt.now.since(leader.led_since()) < YOUNG_MS
+    {
+        return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     Ok(match producers.check(attempt.header, attempt.now)? {
         SequenceCheck::Append | SequenceCheck::NoProducer => Admission::Append,
@@ -120,5 +137,59 @@ fn check_epoch(current: LeaderEpoch, named: Option<LeaderEpoch>) -> Result<(), A
         Some(named) if named < current => Err(AdmissionRefusal::FencedEpoch(current)),
         Some(named) if named > current => Err(AdmissionRefusal::UnknownEpoch(current)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{BrokerEpoch, BrokerId, PartitionEpoch, ProducerEpoch};
+
+    use super::*;
+    use crate::LeadershipStart;
+
+    fn leader(led_since: TimestampMs) -> LeaderState {
+        let start = LeadershipStart {
+            local: BrokerId(1),
+            local_epoch: BrokerEpoch(1),
+            leader_epoch: LeaderEpoch(1),
+            partition_epoch: PartitionEpoch(1),
+            replicas: vec![BrokerId(1)],
+            isr: vec![BrokerId(1)],
+            log_end_offset: Offset(10),
+            acknowledgeable_end: Offset(10),
+            high_watermark: Offset(10),
+            min_insync_replicas: 1,
+            lag_time_max_ms: 1_000,
+        };
+        LeaderState::new(start, led_since).0
+    }
+
+    fn header(sequence: i32) -> BatchHeader {
+        let mut builder = records::BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), sequence);
+        builder.append(records::NewRecord::new(TimestampMs(0), Vec::new(), Vec::new()));
+        records::Batch::parse(&builder.finish().unwrap()).unwrap().header
+    }
+
+    /// Found by the simulation (seed 23): the first of two batches came a moment before the leadership, the second after.
+    #[test]
+    fn an_unknown_producers_second_batch_does_not_overtake_its_first_at_a_failover() {
+        let since = TimestampMs(1_000);
+        let (leader, mut producers) = (leader(since), ProducerStates::new());
+        let decide = |producers: &ProducerStates, sequence, now| {
+            let header = header(sequence);
+            let attempt = ProduceAttempt {
+                header: &header,
+                acks: Acks::All,
+                leader_epoch: None,
+                now,
+            };
+            admit(&leader, producers, &attempt)
+        };
+        let overtakes = Err(AdmissionRefusal::MayOvertake(ProducerId(7)));
+        assert_eq!(decide(&producers, 3, since.plus_ms(10)), overtakes);
+        assert_eq!(decide(&producers, 0, since.plus_ms(20)), Ok(Admission::Append));
+        assert_eq!(decide(&producers, 3, since.plus_ms(YOUNG_MS)), Ok(Admission::Append));
+        producers.on_append(&header(2), since);
+        assert_eq!(decide(&producers, 3, since.plus_ms(30)), Ok(Admission::Append));
     }
 }

@@ -80,6 +80,10 @@ pub trait EpochLookup {
 /// Compares a replica's end with the leader's log. The epochs of the request were checked before.
 pub(crate) fn reconcile(log: &dyn EpochLookup, request: &FollowRequest) -> FollowAnswer {
     let log_start = log.log_start_offset();
+    #[cfg(feature = "bugs")]
+    if bugs::is_planted(bugs::Bug::SkipEpochCheck) {
+        return FollowAnswer::Append(request.offset.min(log.log_end_offset()));
+    }
     if request.offset < log_start {
         return FollowAnswer::RestartAtLogStart(log_start);
     }

@@ -41,6 +41,10 @@ impl Isr {
     /// Whether `broker` counts for the high watermark (ISR-1).
     #[must_use]
     pub fn counts(&self, broker: BrokerId) -> bool {
+        #[cfg(feature = "bugs")]
+        if bugs::is_planted(bugs::Bug::IgnoreMaximalIsr) {
+            return self.committed().contains(&broker);
+        }
         match self {
             Self::Committed { members } => members.contains(&broker),
             Self::Pending { committed, proposed } => committed.contains(&broker) || proposed.contains(&broker),

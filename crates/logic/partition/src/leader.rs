@@ -116,6 +116,7 @@ pub struct LeaderState {
     high_watermark: Offset,
     min_insync_replicas: usize,
     lag_time_max_ms: i64,
+    led_since: TimestampMs,
 }
 
 impl LeaderState {
@@ -134,6 +135,7 @@ impl LeaderState {
             high_watermark: start.high_watermark.min(start.log_end_offset),
             min_insync_replicas: start.min_insync_replicas,
             lag_time_max_ms: start.lag_time_max_ms,
+            led_since: now,
         };
         state.set_replicas(&start.replicas, now);
         let effects = state.advance();
@@ -159,6 +161,11 @@ impl LeaderState {
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.leader_epoch
+    }
+    /// When this leadership began, by this broker's clock.
+    #[must_use]
+    pub fn led_since(&self) -> TimestampMs {
+        self.led_since
     }
     /// Where this epoch starts in the log.
     #[must_use]
@@ -416,7 +423,10 @@ impl LeaderState {
 
     /// Moves the high watermark as far as HW-1 to HW-3 allow.
     fn advance(&mut self) -> LeaderEffects {
-        if self.is_under_min_isr() {
+        let may_rise = !self.is_under_min_isr();
+        #[cfg(feature = "bugs")]
+        let may_rise = may_rise || bugs::is_planted(bugs::Bug::RiseUnderMinIsr);
+        if !may_rise {
             return LeaderEffects::default();
         }
         let mut reached = self.acknowledgeable_end.min(self.log_end);

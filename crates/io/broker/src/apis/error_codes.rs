@@ -34,6 +34,8 @@ impl KafkaError for AdmissionRefusal {
             Self::FencedEpoch(_) => ErrorCode::FencedLeaderEpoch,
             Self::UnknownEpoch(_) => ErrorCode::UnknownLeaderEpoch,
             Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+            // The one refusal after which every client sends its batches again, in their order.
+            Self::MayOvertake(_) => ErrorCode::NotLeaderOrFollower,
             Self::Sequence(error) => error.code(),
         }
     }

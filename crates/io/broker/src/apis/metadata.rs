@@ -97,8 +97,9 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Those that are alive, or were until a moment ago (PEER-2). While all are fenced, as after a long partition, everybody: a client that is told of nobody
-    /// forgets whom it knew. librdkafka 2.12 drops its connections then, and may never bootstrap again.
+    /// Those that are alive, or were until a moment ago (PEER-2). While all are fenced, as after a long partition, everybody:
+    /// a client that is told of nobody forgets whom it knew. librdkafka 2.12 drops its connections then, and may never
+    /// bootstrap again.
     fn brokers(&self) -> Vec<MetadataResponseBroker> {
         let anybody_alive = self.image.brokers().any(|broker| !broker.fenced);
         let listed = self.image.brokers();

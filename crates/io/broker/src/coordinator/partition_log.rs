@@ -92,9 +92,9 @@ impl GroupLog for PartitionLog {
 fn code_of(error: &AppendError) -> ErrorCode {
     match error {
         AppendError::NotLeader
-        | AppendError::Refused(AdmissionRefusal::FencedEpoch(_) | AdmissionRefusal::UnknownEpoch(_)) => {
-            ErrorCode::NotLeaderOrFollower
-        }
+        | AppendError::Refused(
+            AdmissionRefusal::FencedEpoch(_) | AdmissionRefusal::UnknownEpoch(_) | AdmissionRefusal::MayOvertake(_),
+        ) => ErrorCode::NotLeaderOrFollower,
         AppendError::Refused(AdmissionRefusal::NotEnoughReplicas { .. }) => ErrorCode::NotEnoughReplicas,
         AppendError::Refused(AdmissionRefusal::Sequence(_)) | AppendError::Invalid(_) => ErrorCode::UnknownServerError,
         AppendError::DiskFull(_) | AppendError::Log(_) => ErrorCode::KafkaStorageError,

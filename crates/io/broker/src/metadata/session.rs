@@ -3,6 +3,7 @@
 //! SESS-3: the applied offset that a heartbeat tells is published here already (promise META). SESS-4: an incarnation
 //! registers once; when the controller changes, its session goes on under the same broker epoch.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +32,8 @@ const RESUME_TIMEOUT: Duration = Duration::from_millis(500);
 const UNANSWERED_BEATS: u32 = 4;
 /// Pause between attempts: an election takes tens of milliseconds.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Heartbeats without a reply before another stream is opened: each applied chunk of metadata brings one.
+const UNANSWERED_MAX: usize = 1_024;
 /// While no controller can be reached for long, attempts become rarer.
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -167,6 +170,7 @@ impl BrokerSession {
             register: (epoch == BrokerEpoch::NONE).then(|| self.broker.registration.clone()),
             metadata_offset: self.publisher.applied().0,
         };
+        let hello_sent = Instant::now();
         if tx
             .send(BrokerToController {
                 message: Some(ToController::Hello(hello)),
@@ -217,7 +221,9 @@ impl BrokerSession {
         });
         tracing::info!(controller = %address, %epoch, "session open");
         let every = Duration::from_millis(u64::from(accepted.heartbeat_interval_ms.max(10)));
-        let ended = self.serve(tx, rx, every).await;
+        let session = Duration::from_millis(u64::from(accepted.session_timeout_ms));
+        self.publisher.host().lease.renew(hello_sent, session);
+        let ended = self.serve(tx, rx, every, session).await;
         self.state.send_modify(|state| state.open = false);
         ended
     }
@@ -266,10 +272,13 @@ impl BrokerSession {
         tx: mpsc::Sender<BrokerToController>,
         mut rx: mpsc::Receiver<ControllerToBroker>,
         every: Duration,
+        session: Duration,
     ) -> Ended {
+        // Each heartbeat gets one reply, in order.
+        let mut unanswered: VecDeque<Instant> = VecDeque::new();
         let mut beats = interval(every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut unanswered = 0;
+        let mut silent_beats = 0;
         let mut applied = self.publisher.subscribe();
         let mut offline = self.publisher.replicas().offline_changes();
         self.applier.misfits.borrow_and_update();
@@ -278,7 +287,7 @@ impl BrokerSession {
             let beat = tokio::select! {
                 biased;
                 _ = beats.tick() => {
-                    unanswered += 1;
+                    silent_beats += 1;
                     true
                 }
                 changed = self.shutdown.changed() => {
@@ -294,7 +303,7 @@ impl BrokerSession {
                 _ = self.applier.misfits.changed() => return Ended::Retry,
                 message = rx.recv(), if room => {
                     let Some(message) = message else { return Ended::Retry };
-                    unanswered = 0;
+                    silent_beats = 0;
                     match message.message {
                         Some(FromController::Metadata(chunk)) => {
                             if self.applier.chunks.try_send(chunk).is_err() {
@@ -303,6 +312,9 @@ impl BrokerSession {
                             false
                         }
                         Some(FromController::Heartbeat(reply)) => {
+                            if let Some(sent) = unanswered.pop_front() {
+                                self.publisher.host().lease.renew(sent, session);
+                            }
                             self.state.send_if_modified(|state| {
                                 let before = (state.unfenced, state.may_stop, state.remaining_leaderships);
                                 state.unfenced = !reply.fenced;
@@ -329,9 +341,9 @@ impl BrokerSession {
             };
             if !room {
                 // Nobody listens: that silence is our own.
-                unanswered = 0;
+                silent_beats = 0;
             }
-            if unanswered > UNANSWERED_BEATS {
+            if silent_beats > UNANSWERED_BEATS {
                 tracing::info!("the controller is silent: trying the others");
                 return Ended::Retry;
             }
@@ -339,6 +351,10 @@ impl BrokerSession {
                 applied.borrow_and_update();
                 offline.borrow_and_update();
                 let heartbeat = self.heartbeat();
+                if unanswered.len() >= UNANSWERED_MAX {
+                    return Ended::Retry;
+                }
+                unanswered.push_back(Instant::now());
                 if tx
                     .send(BrokerToController {
                         message: Some(ToController::Heartbeat(heartbeat)),

@@ -97,6 +97,10 @@ impl Partition {
                 self.report_fault(&error);
                 Err(AppendError::Log(error))
             }
+            // A newer leader may have taken the batches that are missing here (LEASE-1).
+            Err(AppendError::Refused(AdmissionRefusal::Sequence(_))) if self.host.lease.is_over() => {
+                Err(AppendError::NotLeader)
+            }
             Err(error) => Err(error),
         }
     }
@@ -120,11 +124,23 @@ impl State {
             now,
         };
         let log_start_offset = self.log.log_start_offset();
+        let producers = self.log.producers();
+        #[cfg(feature = "bugs")]
+        let (none, is_new) = (
+            partition::producer_state::ProducerStates::new(),
+            leader.epoch_start() == self.log.log_end_offset(),
+        );
+        #[cfg(feature = "bugs")]
+        let producers = if is_new && bugs::is_planted(bugs::Bug::ForgetProducersAtFailover) {
+            &none
+        } else {
+            producers
+        };
         if let Admission::Duplicate {
             base_offset,
             last_offset,
             timestamp,
-        } = admit(leader, self.log.producers(), &attempt)?
+        } = admit(leader, producers, &attempt)?
         {
             let append_time = self.settings.log_append_time.then_some(timestamp);
             let wait = self.wait_if(acks, last_offset.next());

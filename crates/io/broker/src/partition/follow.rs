@@ -201,7 +201,10 @@ impl Partition {
             let mut state = self.lock();
             let state = &mut *state;
             let Role::Leader(leader) = &mut state.role else { return };
-            let Some(slot) = state.slots.iter_mut().find(|slot| slot.is_of(stream, follow_id)) else {
+            let counts = |slot: &FollowSlot| slot.is_of(stream, follow_id);
+            #[cfg(feature = "bugs")]
+            let counts = |slot: &FollowSlot| counts(slot) || bugs::is_planted(bugs::Bug::CountOldStreamsAck);
+            let Some(slot) = state.slots.iter_mut().find(|slot| counts(slot)) else {
                 return;
             };
             let mut freed = 0;
@@ -211,7 +214,7 @@ impl Partition {
             slot.stream.freed(freed);
             let ack = FollowerAck {
                 replica: slot.replica,
-                follow_id,
+                follow_id: slot.follow_id,
                 end,
             };
             let effects = leader.on_follower_ack(ack, &|id| self.host.eligible(id), now);

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use types::{BrokerEpoch, BrokerId, TopicIdPartition};
 
 use crate::clock::Clock;
+use crate::metadata::SessionLease;
 use crate::metrics::BrokerMetrics;
 use crate::peers::Peers;
 
@@ -36,6 +37,8 @@ pub struct PartitionHost {
     pub deletions: mpsc::Sender<DeletionTask>,
     /// Files that wait for their delay are removed at once: a directory needs the room.
     pub hurry: Notify,
+    /// Until when this broker may believe that it leads.
+    pub lease: SessionLease,
     /// Counters.
     pub metrics: Arc<BrokerMetrics>,
 }

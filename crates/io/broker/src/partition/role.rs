@@ -142,7 +142,10 @@ impl Partition {
 impl State {
     /// What a replica may acknowledge, or a leader count itself for: the synced end on topics that flush.
     pub(super) fn acknowledgeable_end(&self) -> Offset {
-        if self.settings.log.acknowledges_synced_end() {
+        let waits_for_sync = self.settings.log.acknowledges_synced_end();
+        #[cfg(feature = "bugs")]
+        let waits_for_sync = waits_for_sync && !bugs::is_planted(bugs::Bug::AckBeforeWrite);
+        if waits_for_sync {
             self.log.synced_end()
         } else {
             self.log.log_end_offset()
@@ -169,6 +172,10 @@ impl State {
             let high_watermark = self.high_watermark();
             wakes = self.leave_role();
             self.log.forget_epochs_without_records();
+            #[cfg(feature = "bugs")]
+            if bugs::is_planted(bugs::Bug::TruncateByHighWatermark) {
+                let _ = self.log.truncate_to(high_watermark, types::TimestampMs(0));
+            }
             self.role = Role::Follower(FollowerState::new(
                 registration.leader_epoch,
                 registration.leader,

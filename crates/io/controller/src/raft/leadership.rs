@@ -41,6 +41,9 @@ pub(super) async fn follow_metrics(node: Arc<Node>) {
             return;
         }
         let leadership = node.judge(&current);
+        if leadership.active {
+            node.end_unfinished_change();
+        }
         node.leadership.send_if_modified(|published| {
             let changed = *published != leadership;
             if changed {

@@ -5,6 +5,7 @@
 //! in the same change, so that the number of voters stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
@@ -60,6 +61,12 @@ impl Node {
             .filter(|(other, known)| known.node_id == member.node_id && **other != id)
             .map(|(other, known)| (*other, known.clone()))
             .collect();
+        #[cfg(feature = "bugs")]
+        let former = if bugs::is_planted(bugs::Bug::TwoVotersOfOneId) {
+            Vec::new()
+        } else {
+            former
+        };
         if let Some((_, live)) = former
             .iter()
             .find(|(other, _)| self.has_live_link(*other) || *other == self.raft_id())
@@ -111,6 +118,31 @@ impl Node {
         self.change(ChangeMembers::Batch(changes)).await?;
         tracing::info!(member = %member, "admitted to the metadata quorum as a voter");
         Ok(true)
+    }
+
+    /// Ends a change of the voters that an earlier leader began and didn't live to end. Until then a majority of the old
+    /// voters is needed beside one of the new, the dead directory among them; and the newcomer, which votes already,
+    /// asks no more.
+    pub(super) fn end_unfinished_change(self: &Arc<Self>) {
+        let is_joint = |node: &Self| {
+            let metrics = node.metrics();
+            metrics.membership_config.membership().get_joint_config().len() > 1
+        };
+        if !is_joint(self) {
+            return;
+        }
+        let node = Arc::clone(self);
+        tokio::spawn(async move {
+            // Held while a change of this leader's own is under way.
+            let Ok(_one) = node.admissions.try_lock() else { return };
+            if !is_joint(&node) {
+                return;
+            }
+            match node.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await {
+                Ok(()) => tracing::info!("ended the change of voters that an earlier leader had begun"),
+                Err(error) => tracing::debug!(%error, "the change of voters could not be ended yet"),
+            }
+        });
     }
 
     pub(super) async fn change(&self, change: ChangeMembers<u64, Member>) -> Result<(), MembershipError> {

@@ -243,9 +243,16 @@ impl Disk {
                 let _ = done.send(result);
             }
             Operation::Vote { vote, done } => {
+                let write = SlotFile::write_durably;
+                #[cfg(feature = "bugs")]
+                let write = if bugs::is_planted(bugs::Bug::VoteWithoutSync) {
+                    SlotFile::write_soon
+                } else {
+                    write
+                };
                 let result = self
                     .sync()
-                    .and_then(|()| self.attempt(|disk| disk.vote.write_durably(&vote)));
+                    .and_then(|()| self.attempt(|disk| write(&mut disk.vote, &vote)));
                 if no_room(&result) {
                     return Err(Box::new(Operation::Vote { vote, done }));
                 }
