@@ -2,6 +2,7 @@
 //!
 //! * `ci` runs everything that decides whether a commit may land, but for real clients and containers (`.ci/run` adds those);
 //! * `layers` and `file-length` are the two house rules that no other tool checks;
+//! * `sim` runs the deterministic cluster from as many seeds as wanted (its tests run 300);
 //! * `compat` hands over to `tests/compat/run.sh`, which needs Python, Java and kcat.
 
 mod ci;
@@ -10,6 +11,7 @@ mod file_length;
 mod layers;
 mod metadata;
 mod purity;
+mod sim;
 mod sources;
 mod table;
 
@@ -34,6 +36,15 @@ enum Command {
     Layers,
     /// No source file is longer than 500 lines, its tests not counted
     FileLength,
+    /// The simulated cluster: many seeds, on all cores
+    Sim {
+        /// How many
+        #[arg(long, default_value_t = 300)]
+        seeds: u64,
+        /// The first one
+        #[arg(long, default_value_t = 1)]
+        first: u64,
+    },
     /// Real clients of other languages against a real cluster (needs the release binary)
     Compat {
         /// The parts to run (kcat, python, java, tools, dump); all of them by default
@@ -57,6 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ci => ci::ci(&root),
         Command::Layers => layers::layers(&root),
         Command::FileLength => file_length::file_length(&root),
+        Command::Sim { seeds, first } => sim::sim(&root, seeds, first),
         Command::Compat { parts } => compat::compat(&root, &parts),
     }
 }

@@ -35,7 +35,7 @@ fn next(state: &mut u64) -> u64 {
 /// As `getrandom(2)`: `buffer` is writable for `length` bytes.
 #[expect(
     unsafe_code,
-    reason = "the only way to seed std's hash maps; linked into the simulation's tests alone"
+    reason = "the only way to seed std's hash maps; linked into the simulation alone"
 )]
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn getrandom(buffer: *mut u8, length: usize, flags: u32) -> isize {

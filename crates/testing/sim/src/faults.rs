@@ -2,6 +2,7 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use storage::testing::Operation;
 
 use crate::fabric::{NodeId, Weather};
 
@@ -28,7 +29,49 @@ pub(crate) enum Fault {
     BadWeather(u64),
     /// Some of a node's connections break.
     Reset(NodeId),
+    /// Only so many more bytes fit on a node's disk, for so long.
+    DiskFull(NodeId, u64, u64),
+    /// This operation fails on a node's files whose paths contain this, for so long.
+    DiskError(NodeId, Operation, &'static str, u64),
+    /// What a node's disk is asked for in the background takes so long.
+    DiskStall(NodeId, u64),
+    /// A node loses its disk, and starts with a blank one under its id after so many milliseconds.
+    Wipe(NodeId, u64),
 }
+
+impl Fault {
+    /// For counting.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill(kills) if kills.len() > 1 => "kill of several",
+            Self::Kill(_) => "kill",
+            Self::PowerCut(cuts) if cuts.len() > 1 => "power cut of all",
+            Self::PowerCut(_) => "power cut",
+            Self::Stop(..) => "controlled stop",
+            Self::Freeze(..) => "freeze",
+            Self::Isolate(..) => "isolation",
+            Self::CutOneWay(..) => "one-way cut",
+            Self::CutPair(..) => "cut",
+            Self::Slow(..) => "slow links",
+            Self::BadWeather(_) => "bad weather",
+            Self::Reset(_) => "resets",
+            Self::DiskFull(..) => "full disk",
+            Self::DiskError(..) => "disk error",
+            Self::DiskStall(..) => "stalled disk",
+            Self::Wipe(..) => "wiped disk",
+        }
+    }
+}
+
+/// What fails when a disk does.
+const OPERATIONS: [Operation; 4] = [
+    Operation::Read,
+    Operation::Write,
+    Operation::SyncData,
+    Operation::SyncDir,
+];
+/// Where: everywhere, in the topic's logs, in the quorum's, in the groups'.
+const PLACES: [&str; 4] = ["", "events-", "__cluster_metadata", "__consumer_offsets"];
 
 /// What may go wrong in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +84,8 @@ pub struct FaultPlan {
     pub network: bool,
     /// Whether the power fails.
     pub power: bool,
+    /// Whether disks fill up, fail, stall and are lost.
+    pub disks: bool,
 }
 
 impl FaultPlan {
@@ -50,6 +95,7 @@ impl FaultPlan {
         processes: false,
         network: false,
         power: false,
+        disks: false,
     };
     /// Everything does.
     pub const ALL: Self = Self {
@@ -57,6 +103,7 @@ impl FaultPlan {
         processes: true,
         network: true,
         power: true,
+        disks: true,
     };
 
     pub(crate) fn pause_ms(&self, dice: &mut StdRng) -> u64 {
@@ -73,7 +120,7 @@ impl FaultPlan {
             dice.random_range(400..4_000)
         };
         let long = dice.random_range(100..4_500);
-        let fault = match dice.random_range(0..24) {
+        let fault = match dice.random_range(0..30) {
             0..=5 => Fault::Kill(vec![(node, down)]),
             6 => Fault::Kill(vec![(node, down), (other, dice.random_range(20..3_000))]),
             7 => Fault::Kill((1..=nodes).map(|node| (node, dice.random_range(20..2_000))).collect()),
@@ -86,11 +133,19 @@ impl FaultPlan {
             18..=19 => Fault::CutPair(node, other, long),
             20 => Fault::Slow(node, dice.random_range(5..150), long),
             21..=22 => Fault::BadWeather(long),
-            _ => Fault::Reset(node),
+            23 => Fault::Reset(node),
+            24 => Fault::DiskFull(node, dice.random_range(0..20_000), long),
+            25..=26 => {
+                let operation = OPERATIONS[dice.random_range(0..OPERATIONS.len())];
+                Fault::DiskError(node, operation, PLACES[dice.random_range(0..PLACES.len())], long)
+            }
+            27 => Fault::DiskStall(node, long),
+            _ => Fault::Wipe(node, down),
         };
         let allowed = match fault {
             Fault::Kill(_) | Fault::Stop(..) | Fault::Freeze(..) => self.processes,
             Fault::PowerCut(_) => self.power,
+            Fault::DiskFull(..) | Fault::DiskError(..) | Fault::DiskStall(..) | Fault::Wipe(..) => self.disks,
             _ => self.network,
         };
         allowed.then_some(fault)

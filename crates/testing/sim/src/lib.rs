@@ -12,6 +12,7 @@
 //! The clients speak Kafka's protocol: their frames go over the same wires into the broker's own connection code, dispatch
 //! table and handlers (`entrance`), consumer groups included.
 
+mod campaign;
 mod clients;
 mod clock;
 mod entrance;
@@ -19,6 +20,7 @@ mod entropy;
 mod fabric;
 mod faults;
 mod history;
+mod inflict;
 mod invariants;
 mod network;
 mod node;
@@ -33,6 +35,8 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use bugs::Bug;
+pub use campaign::campaign;
 pub use faults::FaultPlan;
 pub use invariants::Violation;
 pub use run::{Report, run};

@@ -15,6 +15,7 @@ use rand::{RngCore, SeedableRng};
 use rpc::{Network, PeerAddress, PeerIdentity, Services};
 use storage::FileSystem;
 use storage::testing::MemoryFileSystem;
+use tokio::sync::watch;
 use types::{BootId, BrokerId, Uuid};
 
 use crate::entrance::{Entrance, OFFSETS_COMMIT_MS};
@@ -70,6 +71,7 @@ impl Node {
     pub(crate) fn start(
         boot: Boot,
         disk: MemoryFileSystem,
+        gate: watch::Receiver<bool>,
         fabric: &Arc<Fabric>,
         now_ms: u64,
         skew_ms: i64,
@@ -95,6 +97,7 @@ impl Node {
             clock: scope.clock().clone(),
             fabric: Arc::clone(fabric),
             disk: Arc::new(disk),
+            gate,
             config,
             parts: Arc::clone(&parts),
             boot,
@@ -158,6 +161,7 @@ struct Starting {
     clock: crate::clock::SimClock,
     fabric: Arc<Fabric>,
     disk: Arc<dyn FileSystem>,
+    gate: watch::Receiver<bool>,
     parts: Arc<Mutex<Parts>>,
 }
 
@@ -264,7 +268,7 @@ impl Starting {
             identity: identity.clone(),
             clock: Arc::new(self.clock.clone()),
             boot_id: BootId(format!("boot-{}", self.boot.boot_id)),
-            pool: BlockingPool::Inline,
+            pool: BlockingPool::Gated(self.gate.clone()),
             new_uuid: Arc::new(SeededUuid(Mutex::new(StdRng::seed_from_u64(self.boot.seed)))),
             controllers,
             advertised,

@@ -1,5 +1,6 @@
 //! One run from a seed to a verdict.
 
+use std::collections::BTreeMap;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -7,6 +8,7 @@ use std::thread;
 use crate::clients::{TOPIC, Writer};
 use crate::faults::FaultPlan;
 use crate::invariants::Violation;
+use crate::view::two_votes;
 use crate::world::{Scenario, World};
 use crate::{entropy, panics};
 
@@ -21,7 +23,7 @@ const MEMBERS: i64 = 3;
 static WARM: Once = Once::new();
 
 /// How a run went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// Hash of everything that happened: the same seed gives the same.
     pub trace: u64,
@@ -33,6 +35,8 @@ pub struct Report {
     pub acked: u64,
     /// Records read by consumers.
     pub consumed: usize,
+    /// Faults that happened, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
     /// The promise that was broken.
     pub violation: Option<Violation>,
     /// The last events.
@@ -52,6 +56,7 @@ impl Scenario {
         }
         faults.every_ms = 300 + pick(40, 1_500);
         faults.power = pick(50, 3) > 0;
+        faults.disks = pick(54, 2) == 0;
         Self {
             seed,
             nodes: 3,
@@ -60,6 +65,41 @@ impl Scenario {
             faults,
             synced: pick(12, 3) == 0,
             churn: pick(16, 2) == 0,
+            bug: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Scenario {
+    /// The weather in which a bug shows.
+    pub(crate) fn for_bug(bug: bugs::Bug, seed: u64) -> Self {
+        use bugs::Bug;
+        let scenario = Self::from_seed(seed);
+        let faults = FaultPlan {
+            every_ms: 700,
+            ..FaultPlan::ALL
+        };
+        match bug {
+            Bug::AckBeforeWrite => Self {
+                synced: true,
+                faults,
+                bug: Some(bug),
+                ..scenario
+            },
+            Bug::TruncateByHighWatermark
+            | Bug::SkipEpochCheck
+            | Bug::VoteWithoutSync
+            | Bug::IgnoreMaximalIsr
+            | Bug::RiseUnderMinIsr
+            | Bug::CountOldStreamsAck
+            | Bug::ForgetProducersAtFailover
+            | Bug::EqualBootId
+            | Bug::TwoVotersOfOneId => Self {
+                faults,
+                bug: Some(bug),
+                ..scenario
+            },
         }
     }
 }
@@ -86,11 +126,6 @@ pub(crate) fn run_with(
     });
     let verdict = thread::scope(|threads| threads.spawn(|| begin(scenario, kept_lines, middle)).join());
     verdict.unwrap_or_else(|panic| Report {
-        trace: 0,
-        events: 0,
-        virtual_ms: 0,
-        acked: 0,
-        consumed: 0,
         violation: Some(Violation::new(
             "FAULT",
             format!(
@@ -101,11 +136,12 @@ pub(crate) fn run_with(
                     .or(panic.downcast_ref::<&str>().copied())
             ),
         )),
-        tail: Vec::new(),
+        ..Report::default()
     })
 }
 
 fn begin(scenario: Scenario, kept_lines: usize, middle: fn(&mut World) -> Result<(), Violation>) -> Report {
+    bugs::plant(scenario.bug);
     entropy::seed_thread(scenario.seed);
     panics::watch_this_thread();
     on_this_thread(scenario, kept_lines, middle)
@@ -116,13 +152,8 @@ fn on_this_thread(scenario: Scenario, kept_lines: usize, middle: fn(&mut World) 
         Ok(world) => world,
         Err(violation) => {
             return Report {
-                trace: 0,
-                events: 0,
-                virtual_ms: 0,
-                acked: 0,
-                consumed: 0,
                 violation: Some(violation),
-                tail: Vec::new(),
+                ..Report::default()
             };
         }
     };
@@ -133,6 +164,7 @@ fn on_this_thread(scenario: Scenario, kept_lines: usize, middle: fn(&mut World) 
         virtual_ms: world.now_ms,
         acked: world.history.acked(),
         consumed: world.history.consumed_count(),
+        faults: world.faults.clone(),
         violation: outcome.err().map(|Violation { id, why }| Violation {
             id,
             why: why + &describe(&world),
@@ -224,6 +256,10 @@ fn live(world: &mut World, middle: fn(&mut World) -> Result<(), Violation>) -> R
             &format!("the group did not read everything: it has {answered:?}"),
             world,
         ));
+    }
+    if !world.run_until(SETTLE_MS, |world| two_votes(&world.views()).is_none())? {
+        let votes = two_votes(&world.views()).unwrap_or_default();
+        return Err(Violation::new("META", format!("a node keeps two votes, {votes}")));
     }
     world.look()?;
     world.invariants.check_history(&world.history)

@@ -1,12 +1,12 @@
 //! What the world looks like at one moment: the replicas and images of every running node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use controller::raft::{AppliedImage, MetadataQuorum};
 use metadata::MetadataImage;
-use types::{BrokerEpoch, LeaderEpoch, Offset, TopicIdPartition};
+use types::{BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Offset, TopicIdPartition};
 
 use crate::clients::TOPIC;
 use crate::fabric::NodeId;
@@ -93,9 +93,54 @@ pub(crate) fn newest_image(views: &[NodeView]) -> Option<Arc<MetadataImage>> {
         .map(|applied| Arc::clone(&applied.image))
 }
 
+/// The partitions whose promises are kept: those that are written to, and the groups'.
+pub(crate) fn watched_partitions(image: &MetadataImage) -> Vec<TopicIdPartition> {
+    let mut partitions = event_partitions(image);
+    partitions.extend(partitions_of(image, "__consumer_offsets"));
+    partitions
+}
+
+/// The nodes whose present directory votes in the quorum, as its leader sees it.
+pub(crate) fn voters(views: &[NodeView]) -> BTreeSet<NodeId> {
+    let statuses: Vec<_> = views
+        .iter()
+        .filter_map(|view| Some((view.node, view.quorum.as_ref()?.status())))
+        .collect();
+    let leader = statuses
+        .iter()
+        .max_by_key(|(node, status)| (status.leader == Some(BrokerId(*node)), status.term));
+    let Some((_, seen)) = leader else {
+        return BTreeSet::new();
+    };
+    let votes = |node: NodeId, directory: DirectoryId| {
+        seen.voters
+            .iter()
+            .any(|voter| voter.node_id == BrokerId(node) && voter.directory_id == directory)
+    };
+    statuses
+        .iter()
+        .filter(|(node, status)| votes(*node, status.directory_id))
+        .map(|(node, _)| *node)
+        .collect()
+}
+
+/// A node that has two votes, as somebody sees it: its old directory's beside its new one's. Right only while the
+/// membership changes.
+pub(crate) fn two_votes(views: &[NodeView]) -> Option<String> {
+    views.iter().find_map(|view| {
+        let status = view.quorum.as_ref()?.status();
+        let nodes: BTreeSet<BrokerId> = status.voters.iter().map(|voter| voter.node_id).collect();
+        (nodes.len() < status.voters.len()).then(|| format!("as node {} has it: {:?}", view.node, status.voters))
+    })
+}
+
 /// The partitions of the topic that is written to.
 pub(crate) fn event_partitions(image: &MetadataImage) -> Vec<TopicIdPartition> {
-    let Some(topic) = image.topic(TOPIC) else {
+    partitions_of(image, TOPIC)
+}
+
+fn partitions_of(image: &MetadataImage, name: &str) -> Vec<TopicIdPartition> {
+    let Some(topic) = image.topic(name) else {
         return Vec::new();
     };
     topic

@@ -3,20 +3,19 @@
 //! Longer than 500 lines because a slice of time, the faults and the hosts change the same fields together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
+use bugs::Bug;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
-use storage::FileSystem;
 use storage::testing::MemoryFileSystem;
+use tokio::sync::watch;
 use types::TopicIdPartition;
 
 use crate::clients::Clients;
 use crate::fabric::{Fabric, NodeId, Process, SLICE_MS, Weather};
-use crate::faults::{Fault, FaultPlan};
+use crate::faults::FaultPlan;
 use crate::history::History;
 use crate::invariants::{Invariants, Violation};
 use crate::network::SimNetwork;
@@ -24,10 +23,12 @@ use crate::node::{Boot, Node};
 use crate::panics;
 use crate::scope::Scope;
 use crate::trace::Trace;
-use crate::view::{NodeView, event_partitions, newest_image};
+use crate::view::{NodeView, event_partitions, newest_image, voters, watched_partitions};
 
 /// The invariants are looked at so often, and before and after every fault.
 const LOOK_EVERY_MS: u64 = 10;
+/// A process that ended by its disk's fault is started again after so long.
+const AGAIN_MS: u64 = 300;
 /// A controlled shutdown takes at most this before the process is killed.
 const STOP_MS: u64 = 5_000;
 
@@ -48,23 +49,33 @@ pub struct Scenario {
     pub synced: bool,
     /// Whether other topics come and go.
     pub churn: bool,
+    /// A deliberate bug.
+    pub bug: Option<Bug>,
 }
 
 /// A host: its disk outlives its processes.
 #[derive(Debug)]
-struct Host {
-    disk: MemoryFileSystem,
+pub(crate) struct Host {
+    pub(crate) disk: MemoryFileSystem,
     boot_id: u64,
     lives: u64,
-    running: Option<Node>,
+    pub(crate) running: Option<Node>,
     /// When it starts again.
     start_at: Option<u64>,
     /// Its process is stopped until then.
-    frozen_until: Option<u64>,
+    pub(crate) frozen_until: Option<u64>,
     /// A controlled shutdown began then; the node starts again so much later.
-    stopping: Option<(u64, u64)>,
-    /// Lost unsynced bytes and isn't in sync everywhere again.
-    dirty: bool,
+    pub(crate) stopping: Option<(u64, u64)>,
+    /// Lost unsynced bytes, or its disk, and isn't in sync everywhere again.
+    pub(crate) dirty: bool,
+    /// It lost its disk, and isn't a voter again.
+    pub(crate) wiped: bool,
+    /// Open while its disk does what it is asked for in the background.
+    pub(crate) gate: watch::Sender<bool>,
+    /// Its disk failed in this life: the process may end.
+    pub(crate) ailing: bool,
+    /// When its disk is whole again.
+    pub(crate) heals_at: Option<u64>,
 }
 
 /// See the module.
@@ -77,11 +88,13 @@ pub(crate) struct World {
     pub(crate) fabric: Arc<Fabric>,
     pub(crate) clients: Clients,
     client_scope: Scope,
-    dice: StdRng,
-    hosts: BTreeMap<NodeId, Host>,
+    pub(crate) dice: StdRng,
+    pub(crate) hosts: BTreeMap<NodeId, Host>,
     pub(crate) invariants: Invariants,
     next_look: u64,
-    heal_at: Option<u64>,
+    pub(crate) heal_at: Option<u64>,
+    /// Faults that happened, by kind.
+    pub(crate) faults: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -116,7 +129,11 @@ impl World {
         let hosts = (1..=scenario.nodes)
             .map(|node| {
                 let host = Host {
-                    disk: mounted_disk(),
+                    disk: MemoryFileSystem::new(),
+                    gate: watch::Sender::new(true),
+                    ailing: false,
+                    heals_at: None,
+                    wiped: false,
                     boot_id: 0,
                     lives: 0,
                     running: None,
@@ -141,6 +158,7 @@ impl World {
             invariants: Invariants::default(),
             next_look: 0,
             heal_at: None,
+            faults: BTreeMap::new(),
         })
     }
 
@@ -251,7 +269,8 @@ impl World {
             return;
         }
         let Some(image) = newest_image(views) else { return };
-        let partitions = event_partitions(&image);
+        let partitions = watched_partitions(&image);
+        let voters = voters(views);
         for (node, host) in self.hosts.iter_mut().filter(|(_, host)| host.dirty) {
             let in_sync = |id: &TopicIdPartition| {
                 image
@@ -264,8 +283,10 @@ impl World {
                 .find(|view| view.node == *node)
                 .and_then(|view| view.broker_epoch);
             let registered = image.broker(types::BrokerId(*node)).map(|broker| broker.epoch);
-            if epoch.is_some() && epoch == registered && partitions.iter().all(in_sync) {
+            let votes = !host.wiped || voters.contains(node);
+            if votes && epoch.is_some() && epoch == registered && partitions.iter().all(in_sync) {
                 host.dirty = false;
+                host.wiped = false;
                 self.invariants.on_cleaned(*node);
             }
         }
@@ -277,13 +298,22 @@ impl World {
         }
         let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
         for node in nodes {
+            self.heal_disk(node);
             let Some(host) = self.hosts.get(&node) else { continue };
             if let Some(running) = &host.running {
                 let failure = running.parts.lock().failure.clone();
                 if let Some(failure) = failure {
-                    let Some((_, again)) = host.stopping.filter(|_| failure == STOPPED) else {
+                    let stopped = host.stopping.filter(|_| failure == STOPPED);
+                    let Some((_, again)) = stopped.or(host.ailing.then_some((0, AGAIN_MS))) else {
                         return Err(fault(format!("node {node} ended by itself: {failure}")));
                     };
+                    if stopped.is_none() {
+                        self.trace
+                            .event(self.now_ms, format_args!("node {node} ends with its disk: {failure}"));
+                        self.look()?;
+                        self.end(node, End::Kill, again);
+                        continue;
+                    }
                     self.trace
                         .event(self.now_ms, format_args!("node {node} stopped in good order"));
                     self.look()?;
@@ -319,13 +349,15 @@ impl World {
             boot_id: host.boot_id,
             synced: self.scenario.synced,
         };
-        let started = Node::start(boot, host.disk.clone(), &self.fabric, self.now_ms, skew).map_err(fault)?;
+        host.ailing = host.heals_at.is_some();
+        let gate = host.gate.subscribe();
+        let started = Node::start(boot, host.disk.clone(), gate, &self.fabric, self.now_ms, skew).map_err(fault)?;
         host.running = Some(started);
         Ok(())
     }
 
     /// The process ends; its host starts it again after `again_ms`.
-    fn end(&mut self, node: NodeId, how: End, again_ms: u64) {
+    pub(crate) fn end(&mut self, node: NodeId, how: End, again_ms: u64) {
         let cut_seed = self.dice.next_u64();
         let Some(host) = self.hosts.get_mut(&node) else { return };
         host.start_at = Some(self.now_ms + again_ms);
@@ -335,8 +367,14 @@ impl World {
             End::Kill => host.disk.kill(),
             End::PowerCut => {
                 host.disk.power_cut(cut_seed);
-                host.boot_id += 1;
+                host.boot_id += u64::from(!bugs::is_planted(Bug::EqualBootId));
                 host.dirty = true;
+            }
+            End::Wipe => {
+                host.disk.kill();
+                host.disk = MemoryFileSystem::new();
+                host.dirty = true;
+                host.wiped = true;
             }
         }
         let process = self.fabric.unregister(node, how == End::PowerCut);
@@ -348,7 +386,7 @@ impl World {
             }
             drop(process);
         });
-        if how == End::PowerCut {
+        if how != End::Kill {
             self.invariants.on_power_cut(node);
         }
     }
@@ -356,76 +394,7 @@ impl World {
     /// Kills a node now.
     #[cfg(test)]
     pub(crate) fn kill(&mut self, node: NodeId, again_ms: u64) -> Result<(), Violation> {
-        self.inflict(Fault::Kill(vec![(node, again_ms)]))
-    }
-
-    /// Makes a fault happen, unless it would take more than the promises allow.
-    pub(crate) fn inflict(&mut self, fault: Fault) -> Result<(), Violation> {
-        if let Fault::PowerCut(cuts) = &fault
-            && !self.may_cut_power(cuts.iter().map(|(node, _)| *node).collect())
-        {
-            return Ok(());
-        }
-        self.look()?;
-        self.trace.event(self.now_ms, format_args!("{fault:?}"));
-        let heal_in = |world: &mut Self, ms: u64| {
-            let at = world.now_ms + ms;
-            world.heal_at = Some(world.heal_at.map_or(at, |earlier| earlier.max(at)));
-        };
-        match fault {
-            Fault::Kill(kills) => kills
-                .into_iter()
-                .for_each(|(node, again)| self.end(node, End::Kill, again)),
-            Fault::PowerCut(cuts) => cuts
-                .into_iter()
-                .for_each(|(node, again)| self.end(node, End::PowerCut, again)),
-            Fault::Stop(node, again) => self.stop(node, again),
-            Fault::Freeze(node, ms) => {
-                let until = self.now_ms + ms;
-                if let Some(host) = self.hosts.get_mut(&node).filter(|host| host.running.is_some()) {
-                    host.frozen_until = Some(until);
-                }
-            }
-            Fault::Isolate(node, ms) => {
-                for other in 0..=self.scenario.nodes {
-                    if other != node {
-                        self.fabric.cut(node, other);
-                        self.fabric.cut(other, node);
-                    }
-                }
-                heal_in(self, ms);
-            }
-            Fault::CutOneWay(from, to, ms) => {
-                self.fabric.cut(from, to);
-                heal_in(self, ms);
-            }
-            Fault::CutPair(one, other, ms) => {
-                self.fabric.cut(one, other);
-                self.fabric.cut(other, one);
-                heal_in(self, ms);
-            }
-            Fault::Slow(node, extra, ms) => {
-                self.fabric.set_slow(node, extra);
-                heal_in(self, ms);
-            }
-            Fault::BadWeather(ms) => {
-                let weather = FaultPlan::weather(&mut self.dice);
-                self.fabric.set_weather(weather);
-                heal_in(self, ms);
-            }
-            Fault::Reset(node) => self.fabric.break_some(|from, to| from == node || to == node, 2),
-        }
-        Ok(())
-    }
-
-    /// Without synced acknowledgements a second host may lose its power only when the first has everything again.
-    fn may_cut_power(&self, cuts: Vec<NodeId>) -> bool {
-        if self.scenario.synced {
-            return true;
-        }
-        cuts.len() == 1
-            && self.hosts.iter().all(|(node, host)| !host.dirty || cuts.contains(node))
-            && self.all_in_sync()
+        self.inflict(crate::faults::Fault::Kill(vec![(node, again_ms)]))
     }
 
     /// Every partition has its full ISR.
@@ -433,50 +402,13 @@ impl World {
         let Some(image) = newest_image(&self.views()) else {
             return false;
         };
-        let partitions = event_partitions(&image);
+        let partitions = watched_partitions(&image);
         !partitions.is_empty()
             && partitions.iter().all(|id| {
                 image
                     .partition(*id)
                     .is_some_and(|partition| partition.leader.is_some() && partition.isr.len() == 3)
             })
-    }
-
-    fn stop(&mut self, node: NodeId, again_ms: u64) {
-        let now = self.now_ms;
-        let Some(host) = self.hosts.get_mut(&node) else { return };
-        let Some(running) = host
-            .running
-            .as_ref()
-            .filter(|_| host.stopping.is_none() && host.frozen_until.is_none())
-        else {
-            return;
-        };
-        host.stopping = Some((now, again_ms));
-        let parts = Arc::clone(&running.parts);
-        running.scope.handle().spawn(async move {
-            let (broker, entrance, quorum) = {
-                let parts = parts.lock();
-                (parts.broker(), parts.entrance.clone(), parts.quorum.clone())
-            };
-            if let Some(broker) = broker {
-                broker.begin_shutdown();
-                let mut session = broker.session();
-                let moved = session.wait_for(|state| state.may_stop || state.rejected.is_some());
-                let _ = tokio::time::timeout(Duration::from_secs(2), moved).await;
-                if let Some(entrance) = entrance {
-                    entrance.stop();
-                }
-                if let Err(error) = broker.close().await {
-                    parts.lock().failure.get_or_insert(format!("close: {error}"));
-                }
-            }
-            if let Some(quorum) = quorum {
-                quorum.resign().await;
-                quorum.shutdown().await;
-            }
-            parts.lock().failure.get_or_insert(STOPPED.to_owned());
-        });
     }
 
     /// The network is whole and calm again.
@@ -494,6 +426,7 @@ impl World {
         for host in self.hosts.values_mut() {
             host.start_at = host.start_at.map(|at| at.min(now));
             host.frozen_until = host.frozen_until.map(|at| at.min(now));
+            host.heals_at = host.heals_at.map(|at| at.min(now));
         }
     }
 
@@ -525,7 +458,7 @@ impl World {
             && self.all_in_sync()
             && newest_image(&views).is_some_and(|image| {
                 image.brokers().all(|broker| !broker.fenced)
-                    && event_partitions(&image).iter().all(|id| {
+                    && watched_partitions(&image).iter().all(|id| {
                         let end = self.invariants.committed().end(*id);
                         let whole = |view: &&NodeView| {
                             view.replicas
@@ -564,22 +497,14 @@ impl Drop for World {
 }
 
 /// What a controlled shutdown leaves as its reason.
-const STOPPED: &str = "stopped";
+pub(crate) const STOPPED: &str = "stopped";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Kill,
     PowerCut,
-}
-
-/// A disk whose mount point is there, as an operator's is.
-fn mounted_disk() -> MemoryFileSystem {
-    let disk = MemoryFileSystem::new();
-    let mounted = disk
-        .create_dir_all(Path::new("/data"))
-        .and_then(|()| disk.sync_dir(Path::new("/")));
-    debug_assert!(mounted.is_ok(), "a disk in memory takes a directory");
-    disk
+    /// The host's disk is lost.
+    Wipe,
 }
 
 fn fault(why: String) -> Violation {
