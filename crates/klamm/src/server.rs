@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use broker::REACTOR_WRITES;
 use clap::Args;
 use config::{Properties, ServerConfig, Warning, properties_from_environment, refuse_unknown_keys};
 
@@ -12,6 +13,10 @@ use crate::node::Node;
 
 /// The Raft library warns of each lost heartbeat and each failed call; the quorum tells once that a voter is silent.
 const DEFAULT_LOG: &str = "info,openraft=error";
+
+/// Every request that waits for a disk that hangs may hold a thread until its directory goes offline; with too few, the
+/// reactor's own would be among those that wait for one.
+const THREADS_MAX: usize = 4_096;
 
 /// What `klamm server` is told.
 #[derive(Debug, Args)]
@@ -56,8 +61,12 @@ fn serve(arguments: &ServerArguments) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_file_limit();
+    // As many threads to spare as may stand in writes to a disk that hangs (promise DISK).
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + REACTOR_WRITES;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(threads)
+        .max_blocking_threads(THREADS_MAX)
         .thread_name("data")
         .build()?;
     let outcome = runtime.block_on(async {

@@ -25,6 +25,15 @@ impl BlockingPool {
         Self::Threads(Arc::new(Semaphore::new(POOL_JOBS)))
     }
 
+    /// A pool of the same kind, with threads of its own.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        match self {
+            Self::Threads(_) => Self::threads(),
+            Self::Inline => Self::Inline,
+        }
+    }
+
     /// Runs `work`; `None` when it panicked or the runtime is going down.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicUsize};
 
 use arc_swap::ArcSwap;
 use config::ServerConfig;
@@ -22,7 +22,8 @@ use crate::controller_client::ControllerClient;
 use crate::coordinator::GroupCoordinator;
 use crate::directory_watch;
 use crate::fault::{Fault, FaultSink};
-use crate::log_manager::{FoundLogs, LogManager, LogManagerError};
+use crate::log_manager::{FoundLogs, LogManager};
+use crate::log_manager_error::LogManagerError;
 use crate::maintenance::{self, BackgroundQueues};
 use crate::metadata::{BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, SessionLease, SessionState};
 use crate::metrics::BrokerMetrics;
@@ -144,6 +145,7 @@ impl Broker {
             deletions,
             hurry: Notify::new(),
             lease: SessionLease::default(),
+            writing: AtomicUsize::new(0),
             metrics: Arc::new(BrokerMetrics::new()),
         });
         let fetchers = ReplicaFetchers::new(

@@ -12,7 +12,8 @@ use types::{
     BootId, BrokerEpoch, BrokerId, DirectoryId, Offset, TimestampMs, TopicId, TopicIdPartition, TopicPartition, Uuid,
 };
 
-use crate::log_manager::{FoundLog, LogManagerError};
+use crate::log_manager::FoundLog;
+use crate::log_manager_error::LogManagerError;
 
 /// The quorum's own directory lies among the partitions', as in Kafka.
 const METADATA_TOPIC: &str = "__cluster_metadata";

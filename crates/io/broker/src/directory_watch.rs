@@ -44,7 +44,10 @@ async fn watch(replicas: Arc<ReplicaManager>, changed: Arc<Notify>) {
             }
             if replicas.logs().health(at).is_full() {
                 let job = Arc::clone(&replicas);
-                resumed |= replicas.pool().run(move || job.make_room(at)).await == Some(true);
+                resumed |= replicas
+                    .unless_offline(at, replicas.pool_of(at).run(move || job.make_room(at)))
+                    .await
+                    == Some(true);
             }
         }
         if resumed {

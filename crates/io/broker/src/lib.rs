@@ -11,6 +11,7 @@ mod data_directory;
 mod directory_watch;
 mod fault;
 mod log_manager;
+mod log_manager_error;
 mod maintenance;
 mod metadata;
 mod metrics;
@@ -30,7 +31,8 @@ pub use context::{ApiRequest, BrokerContext, ClientConnection, NewUuid};
 pub use controller_client::{ControllerClient, ControllerError};
 pub use coordinator::GroupCoordinator;
 pub use fault::{Fault, FaultSink};
-pub use log_manager::{FoundLog, FoundLogs, LogManager, LogManagerError};
+pub use log_manager::{FoundLog, FoundLogs, LogManager};
+pub use log_manager_error::LogManagerError;
 pub use metadata::{
     BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionLease, SessionState,
 };
@@ -38,7 +40,8 @@ pub use metrics::{ApiLabels, BrokerMetrics};
 pub use network::ClientStreams;
 pub use partition::{
     AppendError, Appended, DeleteRecordsError, EpochEndAnswer, ListOffsetsTarget, Partition, PartitionHost,
-    PartitionStatus, PushError, PushOutcome, ReadError, ReadRequest, ReadResult, ReadWaiter, RoleChange,
+    PartitionStatus, PushError, PushOutcome, REACTOR_WRITES, ReadError, ReadRequest, ReadResult, ReadWaiter,
+    ReplicaDisk, RoleChange,
 };
 pub use peers::Peers;
 pub use replica_manager::ReplicaManager;

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use storage::{
-    Checkpoint, CheckpointEntry, DirectoryError, DirectoryHealth, FileSystem, Incarnation, Log, LogConfig,
-    LogDirectory, LogError, MetaProperties, OpenInput,
+    Checkpoint, CheckpointEntry, DirectoryHealth, FileSystem, Incarnation, Log, LogConfig, LogDirectory, LogError,
+    MetaProperties, OpenInput,
 };
-use thiserror::Error;
 use tokio::time::Instant;
 use types::{
     BootId, BrokerEpoch, BrokerId, ClusterId, DirectoryId, Offset, TimestampMs, TopicIdPartition, TopicName,
@@ -23,6 +22,7 @@ use types::{
 };
 
 use crate::data_directory::{DataDirectory, UseError};
+use crate::log_manager_error::LogManagerError;
 
 /// A directory in which a write or sync hangs for so long is offline (design, "Broker sessions").
 const STALLED: Duration = Duration::from_secs(10);
@@ -51,63 +51,6 @@ pub struct FoundLogs {
     pub unclean_partitions: Vec<TopicIdPartition>,
     /// The broker epoch that the directories remember, if they agree on one.
     pub previous_epoch: Option<BrokerEpoch>,
-}
-
-/// Why the directories can't be used.
-#[derive(Debug, Error)]
-pub enum LogManagerError {
-    /// A directory's own files.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// A log.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Another node's data.
-    #[error(
-        "{path} belongs to node {found}, this is node {ours}: give each node a log.dirs of its own, or set node.id={found}"
-    )]
-    OtherNode {
-        /// The directory.
-        path: PathBuf,
-        /// By its meta.properties.
-        found: BrokerId,
-        /// Configured.
-        ours: BrokerId,
-    },
-    /// Another cluster's data.
-    #[error(
-        "{path} belongs to cluster {found}, this is cluster {ours}: use the directory with its own cluster, or an empty one here (file {path}/meta.properties)"
-    )]
-    OtherCluster {
-        /// The directory.
-        path: PathBuf,
-        /// By its meta.properties.
-        found: ClusterId,
-        /// Ours.
-        ours: ClusterId,
-    },
-    /// A directory that this process can't go on without.
-    #[error("{path} is offline ({reason}), and {why}")]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// What happened to it.
-        reason: String,
-        /// Why it is needed.
-        why: &'static str,
-    },
-}
-
-impl LogManagerError {
-    /// Whether there was no room.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Directory(error) => error.is_full(),
-            Self::Log(error) => error.is_full(),
-            Self::OtherNode { .. } | Self::OtherCluster { .. } | Self::Unusable { .. } => false,
-        }
-    }
 }
 
 /// All log directories.
@@ -366,37 +309,41 @@ impl LogManager {
         }
     }
 
-    /// Opens or makes a partition's log, in the directory with the fewest partitions; one with room comes first.
+    /// The directory for one partition more: the one with the fewest, those with room first.
+    #[must_use]
+    pub fn choose(&self) -> usize {
+        let mut counts = self.partitions.lock();
+        let online = counts
+            .iter()
+            .zip(&self.directories)
+            .enumerate()
+            .filter(|(_, (_, data))| !data.health.is_offline());
+        let at = online
+            .min_by_key(|(_, (count, data))| (data.health.is_full(), **count))
+            .map(|(at, _)| at);
+        if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
+            *count += 1;
+        }
+        at.unwrap_or(0)
+    }
+
+    /// Opens or makes a partition's log in the directory that was chosen for it.
     ///
     /// # Errors
     /// The disk's.
     pub fn create(
         &self,
+        chosen: usize,
         partition: &TopicPartition,
         id: TopicIdPartition,
         config: LogConfig,
         now: TimestampMs,
-    ) -> Result<(Log, usize), LogManagerError> {
-        let chosen = {
-            let mut counts = self.partitions.lock();
-            let online = counts
-                .iter()
-                .zip(&self.directories)
-                .enumerate()
-                .filter(|(_, (_, data))| !data.health.is_offline());
-            let at = online
-                .min_by_key(|(_, (count, data))| (data.health.is_full(), **count))
-                .map(|(at, _)| at);
-            if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
-                *count += 1;
-            }
-            at.unwrap_or(0)
-        };
+    ) -> Result<Log, LogManagerError> {
         let created = self.create_in(chosen, partition, id, config, now);
         if created.is_err() {
             self.forget(chosen);
         }
-        Ok((created?, chosen))
+        created
     }
 
     fn create_in(

@@ -16,6 +16,8 @@ use crate::replica_manager::ReplicaManager;
 const TICK: Duration = Duration::from_millis(500);
 /// The background sync's round: what isn't synced after a power cut of all replicas is at most this old.
 const SYNC_ROUND: Duration = Duration::from_secs(5);
+/// Partitions of one directory that may wait for a sync.
+const FLUSHES_DEPTH: usize = 16_384;
 
 /// What partitions hand over to the background.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
     });
     // Each directory by itself: one that hangs doesn't keep the others from their work.
     for at in 0..replicas.logs().directory_count() {
-        blocking_every(SYNC_ROUND, replicas, move |replicas| {
+        blocking_every(at, SYNC_ROUND, replicas, move |replicas| {
             for partition in replicas.partitions_in(at) {
                 if partition.has_unsynced() {
                     // A failure has taken the directory offline; without room the next round tries again.
@@ -45,11 +47,11 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
                 }
             }
         });
-        blocking_every(log.high_watermark_checkpoint_interval, replicas, move |replicas| {
+        blocking_every(at, log.high_watermark_checkpoint_interval, replicas, move |replicas| {
             // As above.
             let _ = replicas.write_checkpoints(at);
         });
-        blocking_every(log.retention_check_interval, replicas, move |replicas| {
+        blocking_every(at, log.retention_check_interval, replicas, move |replicas| {
             for partition in replicas.partitions_in(at) {
                 if let Err(error) = partition.apply_retention() {
                     tracing::warn!(partition = %partition.id(), %error, "retention failed");
@@ -72,6 +74,7 @@ fn every(period: Duration, replicas: &Arc<ReplicaManager>, work: fn(&ReplicaMana
 }
 
 fn blocking_every(
+    directory: usize,
     period: Duration,
     replicas: &Arc<ReplicaManager>,
     work: impl Fn(&ReplicaManager) + Clone + Send + 'static,
@@ -81,13 +84,35 @@ fn blocking_every(
         loop {
             sleep(period).await;
             let (job, work) = (Arc::clone(&replicas), work.clone());
-            replicas.pool().run(move || work(&job)).await;
+            replicas.pool_of(directory).run(move || work(&job)).await;
         }
     });
 }
 
-/// Synced acknowledgements are group-committed: while one sync runs, everything appended meanwhile waits for the next.
+/// Hands partitions that want a sync to their directory's task.
 async fn flush_on_demand(replicas: Arc<ReplicaManager>, mut flushes: mpsc::Receiver<TopicIdPartition>) {
+    let tasks: Vec<_> = (0..replicas.logs().directory_count())
+        .map(|directory| {
+            let (tx, rx) = mpsc::channel(FLUSHES_DEPTH);
+            tokio::spawn(flush_directory(Arc::clone(&replicas), directory, rx));
+            tx
+        })
+        .collect();
+    while let Some(id) = flushes.recv().await {
+        let directory = replicas.partition(id).map(|partition| partition.directory());
+        if let Some(task) = directory.and_then(|directory| tasks.get(directory)) {
+            // A full queue means that a sync is under way for others; the background's round takes this one along.
+            let _ = task.try_send(id);
+        }
+    }
+}
+
+/// Synced acknowledgements are group-committed: while one sync runs, everything appended meanwhile waits for the next.
+async fn flush_directory(
+    replicas: Arc<ReplicaManager>,
+    directory: usize,
+    mut flushes: mpsc::Receiver<TopicIdPartition>,
+) {
     let mut due = Vec::new();
     loop {
         due.clear();
@@ -96,10 +121,11 @@ async fn flush_on_demand(replicas: Arc<ReplicaManager>, mut flushes: mpsc::Recei
         }
         due.sort_unstable();
         due.dedup();
+        let pool = replicas.pool_of(directory);
         let jobs: Vec<_> = due
             .iter()
             .filter_map(|id| replicas.partition(*id))
-            .map(|partition| replicas.pool().run(move || partition.flush().map(|_| ())))
+            .map(|partition| pool.run(move || partition.flush().map(|_| ())))
             .collect();
         futures::future::join_all(jobs).await;
     }

@@ -16,7 +16,7 @@ use types::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicIdPartition, Topic
 
 use crate::blocking::BlockingPool;
 use crate::log_manager::{FoundLog, LogManager};
-use crate::partition::{Partition, PartitionHost, RoleChange};
+use crate::partition::{Partition, PartitionHost, ReplicaDisk, RoleChange};
 use crate::replication::ReplicaFetchers;
 use crate::topic_settings::{PartitionSettings, resolve};
 
@@ -34,6 +34,8 @@ pub struct ReplicaManager {
     fetchers: ReplicaFetchers,
     defaults: BrokerDefaults,
     pool: BlockingPool,
+    /// One more a directory: one that hangs keeps its own threads only.
+    pools: Vec<BlockingPool>,
     hosted: RwLock<HashMap<TopicIdPartition, Hosted>>,
     found: Mutex<HashMap<TopicIdPartition, FoundLog>>,
     /// The first image tells which of the found logs are strays.
@@ -61,8 +63,10 @@ impl ReplicaManager {
         found: HashMap<TopicIdPartition, FoundLog>,
     ) -> Arc<Self> {
         let checkpoints = (0..logs.directory_count()).map(|_| Mutex::new(())).collect();
+        let pools = (0..logs.directory_count()).map(|_| pool.another()).collect();
         let manager = Arc::new(Self {
             host,
+            pools,
             logs,
             fetchers,
             defaults,
@@ -96,6 +100,12 @@ impl ReplicaManager {
     #[must_use]
     pub fn pool(&self) -> &BlockingPool {
         &self.pool
+    }
+
+    /// Where work runs that blocks on one directory.
+    #[must_use]
+    pub fn pool_of(&self, directory: usize) -> &BlockingPool {
+        self.pools.get(directory).unwrap_or(&self.pool)
     }
 
     /// The static defaults under which topics' settings resolve.
@@ -280,9 +290,17 @@ impl ReplicaManager {
                     partition: id.partition,
                 };
                 let (logs, config, now) = (Arc::clone(&self.logs), settings.log.clone(), self.host.clock.now());
-                match self.pool.run(move || logs.create(&name, id, config, now)).await? {
-                    Ok((log, directory)) => (log, directory, Offset::ZERO),
-                    Err(error) => {
+                let directory = self.logs.choose();
+                let created = self
+                    .pool_of(directory)
+                    .run(move || logs.create(directory, &name, id, config, now));
+                match self.unless_offline(directory, created).await {
+                    Some(Ok(log)) => (log, directory, Offset::ZERO),
+                    None => {
+                        self.mark_offline(vec![id]);
+                        return None;
+                    }
+                    Some(Err(error)) => {
                         tracing::warn!(%id, topic = %topic, %error, "the replica's log can't be made");
                         if error.is_full() {
                             self.missing.lock().insert(id);
@@ -298,7 +316,11 @@ impl ReplicaManager {
             id,
             topic.clone(),
             Arc::clone(&self.host),
-            (log, Arc::clone(self.logs.health(directory))),
+            ReplicaDisk {
+                log,
+                directory,
+                health: Arc::clone(self.logs.health(directory)),
+            },
             settings,
             high_watermark,
         );
@@ -327,10 +349,11 @@ impl ReplicaManager {
             partition: id.partition,
         };
         let logs = Arc::clone(&self.logs);
-        let retired = self.pool.run(move || logs.retire(directory, &name, id)).await;
+        let retiring = self.pool_of(directory).run(move || logs.retire(directory, &name, id));
+        let retired = self.unless_offline(directory, retiring).await;
         match retired {
             Some(Ok(removal)) => {
-                let pool = self.pool.clone();
+                let pool = self.pool_of(directory).clone();
                 tokio::spawn(async move {
                     if let Some(Err(error)) = pool.run(move || removal.run()).await {
                         tracing::warn!(%error, "a deleted partition's directory stays until the next start");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::node::Node;
 
@@ -29,9 +30,12 @@ impl Breakage {
     }
 }
 
-/// The file is broken as long as this lives, or its node.
+/// The file is broken as long as this lives. While a node's calls hang it can't be reaped: mend the file before killing it.
 #[derive(Debug)]
-pub struct BrokenFile(Child);
+pub struct BrokenFile {
+    strace: Child,
+    breakage: Breakage,
+}
 
 impl BrokenFile {
     /// Breaks `file`, which the node has open; returns when it is broken.
@@ -64,7 +68,10 @@ impl BrokenFile {
             if line.contains("attached") {
                 // It says more for every call; nobody reads, so the pipe must not fill.
                 std::thread::spawn(move || lines.for_each(drop));
-                return Ok(Self(child));
+                return Ok(Self {
+                    strace: child,
+                    breakage,
+                });
             }
             heard.push_str(&line);
         }
@@ -74,8 +81,12 @@ impl BrokenFile {
 
 impl Drop for BrokenFile {
     fn drop(&mut self) {
-        // SIGINT lets strace detach; killed it would take the node along.
-        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), rustix::process::Signal::INT);
-        let _ = self.0.wait();
+        // Strace detaches at SIGINT, but for a call that it delays: then only its end lets the node go.
+        let signal = match self.breakage {
+            Breakage::WritesFail | Breakage::SyncsFail => Signal::INT,
+            Breakage::WritesHang => Signal::KILL,
+        };
+        let _ = kill_process(Pid::from_child(&self.strace), signal);
+        let _ = self.strace.wait();
     }
 }

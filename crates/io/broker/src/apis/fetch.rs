@@ -217,7 +217,8 @@ impl Reader<'_> {
             };
             let read = match self.find(target) {
                 Ok((_, partition)) => {
-                    let read = partition.read(&request, self.broker.replicas.pool()).await;
+                    let pool = self.broker.replicas.pool_of(partition.directory());
+                    let read = partition.read(&request, pool).await;
                     read.map_err(|error| error.code())
                 }
                 Err(error) => Err(error),

@@ -57,6 +57,8 @@ mod unregister_broker;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod log_directory_tests;
 
 pub(crate) use exchange::{ApiFault, Handled, Handling};
 pub use state::ApiState;

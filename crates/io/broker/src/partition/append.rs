@@ -10,6 +10,7 @@ use thiserror::Error;
 use types::{ErrorCode, LeaderEpoch, Offset, TimestampMs};
 
 use super::offset_waiters::Wait;
+use super::writer::NotWritten;
 use super::{Partition, Role, State, Wakes};
 
 /// What became of an appended batch.
@@ -40,15 +41,6 @@ impl Appended {
     }
 }
 
-/// Why batches weren't written.
-#[derive(Debug)]
-pub(super) enum NotWritten {
-    /// No room; the log is as it was.
-    Full,
-    /// The disk failed, or what came is no log.
-    Failed(LogError),
-}
-
 /// Why a batch wasn't appended.
 #[derive(Debug, Error)]
 pub enum AppendError {
@@ -69,6 +61,21 @@ pub enum AppendError {
     Log(LogError),
 }
 
+/// What an append decided on before its bytes are written.
+struct Decided {
+    leader_epoch: LeaderEpoch,
+    base_offset: Offset,
+    log_append_time: Option<TimestampMs>,
+    log_start_offset: Offset,
+}
+
+enum Decision {
+    /// It stands in the log already.
+    Duplicate(Appended),
+    /// To be written.
+    Write(Bytes, Decided),
+}
+
 impl Partition {
     /// Appends a producer's batch, whose header and CRC were checked.
     ///
@@ -81,39 +88,48 @@ impl Partition {
         leader_epoch: Option<LeaderEpoch>,
     ) -> Result<Appended, AppendError> {
         let now = self.host.clock.now();
-        let outcome = {
-            let mut state = self.lock();
-            state.append(batch, acks, leader_epoch, now)
+        let _writer = self.writer_or_offline().map_err(AppendError::Log)?;
+        let mut state = self.lock();
+        let decision = state.decide_append(batch, acks, leader_epoch, now);
+        let decision = decision.map_err(|error| match error {
+            // A newer leader may have taken the batches that are missing here (LEASE-1).
+            AppendError::Refused(AdmissionRefusal::Sequence(_)) if self.host.lease.is_over() => AppendError::NotLeader,
+            error => error,
+        })?;
+        let (bytes, decided) = match decision {
+            Decision::Duplicate(appended) => return Ok(appended),
+            Decision::Write(bytes, decided) => (bytes, decided),
         };
+        let leads_still = |state: &State, decided: &Decided| matches!(&state.role, Role::Leader(leader) if leader.leader_epoch() == decided.leader_epoch);
+        let outcome = self.write_batches(&[bytes], now, state, decided, leads_still, |state, decided| {
+            state.on_appended(acks, &decided)
+        });
         match outcome {
-            Ok((appended, wakes, flush)) => {
+            Ok(Some(Some((appended, wakes, flush)))) => {
                 self.run(wakes);
                 if flush {
                     self.request_flush();
                 }
                 Ok(appended)
             }
-            Err(AppendError::Log(error)) => {
+            Ok(Some(None) | None) => Err(AppendError::NotLeader),
+            Err(NotWritten::Full) => Err(AppendError::DiskFull(self.health.path().to_owned())),
+            Err(NotWritten::Failed(error)) => {
                 self.report_fault(&error);
                 Err(AppendError::Log(error))
             }
-            // A newer leader may have taken the batches that are missing here (LEASE-1).
-            Err(AppendError::Refused(AdmissionRefusal::Sequence(_))) if self.host.lease.is_over() => {
-                Err(AppendError::NotLeader)
-            }
-            Err(error) => Err(error),
         }
     }
 }
 
 impl State {
-    fn append(
+    fn decide_append(
         &mut self,
         batch: &Batch,
         acks: Acks,
         leader_epoch: Option<LeaderEpoch>,
         now: TimestampMs,
-    ) -> Result<(Appended, Wakes, bool), AppendError> {
+    ) -> Result<Decision, AppendError> {
         let Role::Leader(leader) = &self.role else {
             return Err(AppendError::NotLeader);
         };
@@ -144,25 +160,31 @@ impl State {
         {
             let append_time = self.settings.log_append_time.then_some(timestamp);
             let wait = self.wait_if(acks, last_offset.next());
-            let appended = Appended {
+            return Ok(Decision::Duplicate(Appended {
                 base_offset,
                 end_offset: last_offset.next(),
                 log_append_time: append_time,
                 log_start_offset,
                 wait,
-            };
-            return Ok((appended, Wakes::default(), false));
+            }));
         }
+        let leader_epoch = leader.leader_epoch();
         let base_offset = self.log.log_end_offset();
-        let (bytes, log_append_time) = self.stamped(batch, base_offset, leader.leader_epoch(), now)?;
-        self.append_to_log(&[bytes], now).map_err(|error| match error {
-            NotWritten::Full => AppendError::DiskFull(self.health.path().to_owned()),
-            NotWritten::Failed(error) => AppendError::Log(error),
-        })?;
+        let (bytes, log_append_time) = self.stamped(batch, base_offset, leader_epoch, now)?;
+        let decided = Decided {
+            leader_epoch,
+            base_offset,
+            log_append_time,
+            log_start_offset,
+        };
+        Ok(Decision::Write(bytes, decided))
+    }
+
+    fn on_appended(&mut self, acks: Acks, decided: &Decided) -> Option<(Appended, Wakes, bool)> {
         let log_end = self.log.log_end_offset();
         let acknowledgeable = self.acknowledgeable_end();
         let Role::Leader(leader) = &mut self.role else {
-            return Err(AppendError::NotLeader);
+            return None;
         };
         let effects = leader.on_local_append(log_end, acknowledgeable);
         let mut wakes = self.settle(effects);
@@ -171,33 +193,14 @@ impl State {
         }
         let wait = self.wait_if(acks, log_end);
         let flush = self.wants_flush();
-        Ok((
-            Appended {
-                base_offset,
-                end_offset: log_end,
-                log_append_time,
-                log_start_offset,
-                wait,
-            },
-            wakes,
-            flush,
-        ))
-    }
-
-    /// Writes batches, unless the directory has no room. A full directory isn't even tried: what a small batch would take
-    /// is what checkpoints need.
-    pub(super) fn append_to_log(&mut self, batches: &[Bytes], now: TimestampMs) -> Result<(), NotWritten> {
-        if self.health.is_full() {
-            return Err(NotWritten::Full);
-        }
-        match self.log.append(batches, now) {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_full() => {
-                self.health.note_full();
-                Err(NotWritten::Full)
-            }
-            Err(error) => Err(NotWritten::Failed(error)),
-        }
+        let appended = Appended {
+            base_offset: decided.base_offset,
+            end_offset: log_end,
+            log_append_time: decided.log_append_time,
+            log_start_offset: decided.log_start_offset,
+            wait,
+        };
+        Some((appended, wakes, flush))
     }
 
     fn wait_if(&mut self, acks: Acks, end: Offset) -> Option<Wait> {

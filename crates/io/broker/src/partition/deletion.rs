@@ -27,6 +27,7 @@ impl Partition {
     /// # Errors
     /// Why nothing was deleted.
     pub fn delete_records(&self, before: Offset) -> Result<Offset, DeleteRecordsError> {
+        let _writer = self.writer_or_offline()?;
         let (wakes, log_start) = {
             let mut state = self.lock();
             let state = &mut *state;
@@ -62,6 +63,7 @@ impl Partition {
     /// The disk's.
     pub fn apply_retention(&self) -> Result<(), LogError> {
         let now = self.host.clock.now();
+        let _writer = self.writer_or_offline()?;
         let wakes = {
             let mut state = self.lock();
             let state = &mut *state;

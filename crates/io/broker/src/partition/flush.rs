@@ -69,6 +69,7 @@ impl Partition {
     /// # Errors
     /// The disk's.
     pub fn close(&self) -> Result<(), storage::LogError> {
+        let _writer = self.writer_or_offline()?;
         self.lock().log.close_clean().map(|_| ())
     }
 }

@@ -101,7 +101,12 @@ impl Partition {
             {
                 return FollowReply::Behind;
             }
-            let answered = leader.on_follow(request, &LogEpochs(&state.log), &|id| self.host.eligible(id), now);
+            let answered = leader.on_follow(
+                request,
+                &LogEpochs(&state.log),
+                &|id| self.host.eligible(self.id, id),
+                now,
+            );
             match answered {
                 Err(refusal) => return FollowReply::Refused(refusal),
                 Ok((FollowAnswer::Append(offset), effects)) => {
@@ -217,7 +222,7 @@ impl Partition {
                 follow_id: slot.follow_id,
                 end,
             };
-            let effects = leader.on_follower_ack(ack, &|id| self.host.eligible(id), now);
+            let effects = leader.on_follower_ack(ack, &|id| self.host.eligible(self.id, id), now);
             state.settle(effects)
         };
         self.run(wakes);

@@ -1,7 +1,7 @@
 //! What partitions need of the broker that hosts them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use metadata::MetadataImage;
@@ -39,6 +39,8 @@ pub struct PartitionHost {
     pub hurry: Notify,
     /// Until when this broker may believe that it leads.
     pub lease: SessionLease,
+    /// Threads that stand in the write of an append.
+    pub writing: AtomicUsize,
     /// Counters.
     pub metrics: Arc<BrokerMetrics>,
 }
@@ -57,13 +59,14 @@ impl PartitionHost {
         BrokerEpoch(self.broker_epoch.load(Ordering::Acquire))
     }
 
-    /// The incarnation of a broker that may join an ISR (KIP-841): registered, unfenced, not shutting down.
+    /// The incarnation of a broker that may join a partition's ISR (KIP-841): registered, unfenced, not shutting down, and
+    /// the log directory of its replica in use.
     #[must_use]
-    pub fn eligible(&self, broker: BrokerId) -> Option<BrokerEpoch> {
+    pub fn eligible(&self, partition: TopicIdPartition, broker: BrokerId) -> Option<BrokerEpoch> {
         let image = self.image.load();
         image
             .broker(broker)
-            .filter(|registration| registration.is_active())
+            .filter(|registration| registration.is_active() && !image.is_replica_offline(partition, broker))
             .map(|registration| registration.epoch)
     }
 }

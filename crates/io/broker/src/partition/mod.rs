@@ -3,6 +3,8 @@
 //! The rules are `logic/partition`'s; this folder takes the lock, calls them, writes the log, and wakes whoever the
 //! effects name after unlocking. No await happens under the lock.
 //!
+//! The bytes of an append are written with neither (`writer.rs`).
+//!
 //! PART-1: everything under the lock belongs to one role; a change of role answers every waiter and drops every follow.
 
 mod append;
@@ -15,6 +17,7 @@ mod push;
 mod read;
 mod role;
 mod wakes;
+mod writer;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -33,6 +36,7 @@ pub use host::PartitionHost;
 pub use push::{PushError, PushOutcome};
 pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};
 pub use role::RoleChange;
+pub use writer::REACTOR_WRITES;
 
 use follow::FollowSlot;
 use offset_waiters::OffsetWaiters;
@@ -48,14 +52,28 @@ enum Role {
     Follower(FollowerState),
 }
 
+/// Where a replica's records lie.
+#[derive(Debug)]
+pub struct ReplicaDisk {
+    /// Its log.
+    pub log: Log,
+    /// In which of the log directories.
+    pub directory: usize,
+    /// How that stands.
+    pub health: Arc<DirectoryHealth>,
+}
+
 /// One replica. Cheap handles are `Arc`s of it.
 pub struct Partition {
     id: TopicIdPartition,
     topic: TopicName,
     host: Arc<PartitionHost>,
+    directory: usize,
     health: Arc<DirectoryHealth>,
     /// The same as in the state, for those who don't need the lock for it.
     settings: ArcSwap<PartitionSettings>,
+    /// Taken by whoever changes the log's files, before the lock (WRITER-1).
+    writer: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -129,16 +147,17 @@ pub struct PartitionStatus {
 }
 
 impl Partition {
-    /// A replica that has no role yet: it follows nobody. Its log lies in the directory of that health.
+    /// A replica that has no role yet: it follows nobody.
     #[must_use]
     pub fn new(
         id: TopicIdPartition,
         topic: TopicName,
         host: Arc<PartitionHost>,
-        (log, health): (Log, Arc<DirectoryHealth>),
+        disk: ReplicaDisk,
         settings: PartitionSettings,
         high_watermark: Offset,
     ) -> Arc<Self> {
+        let ReplicaDisk { log, directory, health } = disk;
         let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
         let settings = Arc::new(settings);
         let state = State {
@@ -158,8 +177,10 @@ impl Partition {
             id,
             topic,
             host,
+            directory,
             health,
             settings: ArcSwap::new(settings),
+            writer: Mutex::new(()),
             state: Mutex::new(state),
         })
     }
@@ -222,7 +243,7 @@ impl Partition {
         let wakes = {
             let mut state = self.lock();
             let Role::Leader(leader) = &mut state.role else { return };
-            let effects = leader.on_tick(&|id| self.host.eligible(id), now);
+            let effects = leader.on_tick(&|id| self.host.eligible(self.id, id), now);
             state.settle(effects)
         };
         self.run(wakes);
@@ -265,6 +286,12 @@ impl Partition {
     #[must_use]
     pub fn settings(&self) -> Arc<PartitionSettings> {
         self.settings.load_full()
+    }
+
+    /// Which of the log directories its log lies in.
+    #[must_use]
+    pub fn directory(&self) -> usize {
+        self.directory
     }
 
     /// How the directory of its log stands.

@@ -10,7 +10,7 @@ use storage::{DeletionTask, LogError};
 use thiserror::Error;
 use types::{EpochEnd, FollowId, LeaderEpoch, Offset, TimestampMs};
 
-use super::append::NotWritten;
+use super::writer::NotWritten;
 use super::{LogEpochs, Partition, Role, State, Wakes};
 use crate::replication::AckQueue;
 
@@ -108,10 +108,8 @@ impl Partition {
     /// # Errors
     /// Why nothing was written.
     pub(crate) fn on_push(&self, follow_id: FollowId, push: &Push) -> Result<PushOutcome, PushError> {
-        let written = {
-            let mut state = self.lock();
-            state.take_push(follow_id, push, self.host.clock.now())
-        };
+        let now = self.host.clock.now();
+        let written = self.write_push(follow_id, push, now);
         match written {
             Ok(Taken {
                 outcome,
@@ -142,6 +140,7 @@ impl Partition {
     /// # Errors
     /// As [`Partition::on_push`].
     pub(crate) fn on_truncate(&self, follow_id: FollowId, end: EpochEnd) -> Result<bool, PushError> {
+        let _writer = self.writer_or_offline()?;
         let mut state = self.lock();
         let state = &mut *state;
         let Role::Follower(follower) = &mut state.role else {
@@ -169,6 +168,7 @@ impl Partition {
     /// # Errors
     /// As [`Partition::on_push`].
     pub(crate) fn on_restart(&self, follow_id: FollowId, log_start: Offset) -> Result<bool, PushError> {
+        let _writer = self.writer_or_offline()?;
         let mut state = self.lock();
         let state = &mut *state;
         let Role::Follower(follower) = &mut state.role else {
@@ -198,6 +198,28 @@ impl Partition {
     }
 }
 
+impl Partition {
+    fn write_push(&self, follow_id: FollowId, push: &Push, now: TimestampMs) -> Result<Taken, PushError> {
+        let _writer = self.writer_or_offline()?;
+        let mut state = self.lock();
+        let log_end = state.log.log_end_offset();
+        let Role::Follower(follower) = &state.role else {
+            return Err(PushError::NotFollower);
+        };
+        if push.records.is_empty() {
+            follower.check_follow(follow_id)?;
+            return state.finish_push(push, now);
+        }
+        follower.check_push(follow_id, Offset(push.base_offset), log_end)?;
+        let batches = state.checked_batches(&push.records, follower.leader_epoch)?;
+        let follows_still = |state: &State, follow_id: &FollowId| matches!(&state.role, Role::Follower(follower) if follower.check_follow(*follow_id).is_ok());
+        let taken = self.write_batches(&batches, now, state, follow_id, follows_still, |state, _| {
+            state.finish_push(push, now)
+        })?;
+        taken.unwrap_or(Err(PushError::NotFollower))
+    }
+}
+
 impl State {
     fn outcome(&self) -> PushOutcome {
         PushOutcome {
@@ -206,19 +228,8 @@ impl State {
         }
     }
 
-    fn take_push(&mut self, follow_id: FollowId, push: &Push, now: TimestampMs) -> Result<Taken, PushError> {
-        let log_end = self.log.log_end_offset();
-        let Role::Follower(follower) = &self.role else {
-            return Err(PushError::NotFollower);
-        };
-        let leader_epoch = follower.leader_epoch;
-        if push.records.is_empty() {
-            follower.check_follow(follow_id)?;
-        } else {
-            follower.check_push(follow_id, Offset(push.base_offset), log_end)?;
-            let batches = self.checked_batches(&push.records, leader_epoch)?;
-            self.append_to_log(&batches, now)?;
-        }
+    /// The rest of a push, whose batches stand in the log by now.
+    fn finish_push(&mut self, push: &Push, now: TimestampMs) -> Result<Taken, PushError> {
         let log_end = self.log.log_end_offset();
         let mut deletion = None;
         let log_start = Offset(push.log_start_offset);

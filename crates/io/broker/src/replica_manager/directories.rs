@@ -1,17 +1,23 @@
 //! What happens to a whole data directory: checkpoints, lack of room, its failure, the end of the process.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metadata::proto::PartitionId;
 use parking_lot::Mutex;
 use storage::{Checkpoint, CheckpointEntry, DirectoryStatus};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use types::{ErrorCode, Offset, TopicIdPartition, TopicPartition};
 
 use super::ReplicaManager;
-use crate::log_manager::{FoundLog, LogManagerError};
+use crate::log_manager::FoundLog;
+use crate::log_manager_error::LogManagerError;
 use crate::partition::Partition;
 
+/// How often those who wait for a directory look whether it is still there.
+const OFFLINE_CHECK: Duration = Duration::from_millis(250);
 /// Replicas told of in one heartbeat: a disk may hold thousands.
 const REPORTS_MAX: usize = 1_000;
 
@@ -96,6 +102,22 @@ impl ReplicaManager {
         for (id, partition) in hosted {
             self.fetchers.unfollow(id);
             partition.give_up();
+        }
+    }
+
+    /// Waits for work in a directory, unless that goes offline first: work that hangs never comes back, and whoever applies
+    /// the metadata must go on.
+    pub async fn unless_offline<T>(&self, directory: usize, work: impl Future<Output = Option<T>>) -> Option<T> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(OFFLINE_CHECK) => {
+                    if self.logs.health(directory).is_offline() {
+                        return None;
+                    }
+                }
+            }
         }
     }
 

@@ -20,7 +20,6 @@ use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
 use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
 
-use crate::blocking::BlockingPool;
 use crate::partition::{ColdRead, FollowReply, NextPush, Partition};
 use crate::replica_manager::ReplicaManager;
 
@@ -122,7 +121,7 @@ impl FollowerStream {
     }
 
     /// The next message of pushes, as far as the budget allows.
-    async fn gather(&self, pool: &BlockingPool) -> PushBatch {
+    async fn gather(&self, replicas: &ReplicaManager) -> PushBatch {
         let mut batch = PushBatch::default();
         let mut bytes = 0;
         while bytes < MESSAGE_BYTES && !self.over_budget() {
@@ -134,7 +133,7 @@ impl FollowerStream {
             let mut next = partition.next_push(self, follow, room, None);
             while let NextPush::Cold(from, read) = next {
                 // A follower that catches up waits for the disk; the thread, and the partition's lock, don't.
-                let Some(read) = pool.run(move || read.run()).await else {
+                let Some(read) = replicas.pool_of(partition.directory()).run(move || read.run()).await else {
                     return batch;
                 };
                 next = partition.next_push(self, follow, room, Some(ColdRead { from, read }));
@@ -234,7 +233,7 @@ impl ReplicationService for ReplicationServer {
                 let message = match reply {
                     Some(reply) => reply,
                     None => {
-                        let batch = stream.gather(self.replicas.pool()).await;
+                        let batch = stream.gather(&self.replicas).await;
                         if batch.pushes.is_empty() {
                             stream.notify.notified().await;
                             continue;

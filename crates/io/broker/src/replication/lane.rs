@@ -348,7 +348,10 @@ impl LaneTask {
             Ok(recovery_point_lowered) => {
                 if recovery_point_lowered {
                     // Else a recovery after a power cut would trust what is written from here on.
-                    self.shared.write_checkpoints().await;
+                    let directory = self.followed.get(&id).map(|followed| followed.partition.directory());
+                    if let Some(directory) = directory {
+                        self.shared.write_checkpoints(directory).await;
+                    }
                 }
                 self.follow(id, tx).await
             }

@@ -28,22 +28,21 @@ pub(crate) struct FetcherShared {
     follow_ids: AtomicU64,
     /// Where lanes run, whoever publishes the image that asks for them.
     runtime: tokio::runtime::Handle,
-    lanes: Mutex<HashMap<(BrokerId, bool), mpsc::Sender<LaneCommand>>>,
+    /// By leader, lane and log directory: a task that hangs in a write keeps its own directory's replicas back only.
+    lanes: Mutex<HashMap<(BrokerId, bool, usize), mpsc::Sender<LaneCommand>>>,
     this: OnceLock<std::sync::Weak<FetcherShared>>,
     replicas: OnceLock<std::sync::Weak<ReplicaManager>>,
 }
 
 impl FetcherShared {
-    /// Writes this broker's checkpoints. A directory that can't has failed, or takes no records before they are written.
-    pub(crate) async fn write_checkpoints(&self) {
+    /// Writes a directory's checkpoints. One that can't has failed, or takes no records before they are written.
+    pub(crate) async fn write_checkpoints(&self, directory: usize) {
         let Some(replicas) = self.replicas.get().and_then(std::sync::Weak::upgrade) else {
             return;
         };
-        let pool = replicas.pool().clone();
+        let pool = replicas.pool_of(directory).clone();
         pool.run(move || {
-            for at in 0..replicas.logs().directory_count() {
-                let _ = replicas.write_checkpoints(at);
-            }
+            let _ = replicas.write_checkpoints(directory);
         })
         .await;
     }
@@ -52,10 +51,10 @@ impl FetcherShared {
         FollowId(self.follow_ids.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn lane(&self, leader: BrokerId, lane: Lane) -> Option<mpsc::Sender<LaneCommand>> {
+    fn lane(&self, leader: BrokerId, lane: Lane, directory: usize) -> Option<mpsc::Sender<LaneCommand>> {
         let shared = self.this.get()?.upgrade()?;
         let mut lanes = self.lanes.lock();
-        let tx = lanes.entry((leader, lane == Lane::Tail)).or_insert_with(|| {
+        let tx = lanes.entry((leader, lane == Lane::Tail, directory)).or_insert_with(|| {
             let (tx, rx) = mpsc::channel(COMMAND_DEPTH);
             self.runtime.spawn(LaneTask::new(shared, leader, lane).run(rx));
             tx
@@ -65,7 +64,7 @@ impl FetcherShared {
 
     /// Moves a partition to another lane of the same leader.
     pub(crate) fn hand_over(&self, leader: BrokerId, lane: Lane, partition: Arc<Partition>, epoch: LeaderEpoch) {
-        if let Some(tx) = self.lane(leader, lane) {
+        if let Some(tx) = self.lane(leader, lane, partition.directory()) {
             let _ = tx.try_send(LaneCommand::Follow(partition, epoch));
         }
     }
@@ -75,7 +74,8 @@ impl FetcherShared {
 #[derive(Debug)]
 pub struct ReplicaFetchers {
     shared: Arc<FetcherShared>,
-    following: Mutex<HashMap<TopicIdPartition, BrokerId>>,
+    /// Whom, and into which directory.
+    following: Mutex<HashMap<TopicIdPartition, (BrokerId, usize)>>,
 }
 
 impl ReplicaFetchers {
@@ -115,16 +115,17 @@ impl ReplicaFetchers {
     /// Follows a leadership, in place of whatever was followed before.
     pub fn follow(&self, partition: &Arc<Partition>, leader: BrokerId, leader_epoch: LeaderEpoch) {
         let id = partition.id();
-        let before = self.following.lock().insert(id, leader);
+        let directory = partition.directory();
+        let before = self.following.lock().insert(id, (leader, directory));
         if let Some(before) = before {
             // It may be on either lane.
             self.command(before, Lane::CatchUp, LaneCommand::Unfollow(id));
-            if before != leader {
+            if before != (leader, directory) {
                 self.command(before, Lane::Tail, LaneCommand::Unfollow(id));
             }
         }
         self.command(
-            leader,
+            (leader, directory),
             Lane::Tail,
             LaneCommand::Follow(Arc::clone(partition), leader_epoch),
         );
@@ -132,9 +133,9 @@ impl ReplicaFetchers {
 
     /// Follows it no more.
     pub fn unfollow(&self, id: TopicIdPartition) {
-        if let Some(leader) = self.following.lock().remove(&id) {
-            self.command(leader, Lane::CatchUp, LaneCommand::Unfollow(id));
-            self.command(leader, Lane::Tail, LaneCommand::Unfollow(id));
+        if let Some(before) = self.following.lock().remove(&id) {
+            self.command(before, Lane::CatchUp, LaneCommand::Unfollow(id));
+            self.command(before, Lane::Tail, LaneCommand::Unfollow(id));
         }
     }
 
@@ -144,12 +145,18 @@ impl ReplicaFetchers {
         self.shared.lanes.lock().clear();
     }
 
-    fn command(&self, leader: BrokerId, lane: Lane, command: LaneCommand) {
+    fn command(&self, (leader, directory): (BrokerId, usize), lane: Lane, command: LaneCommand) {
         let is_unfollow = matches!(command, LaneCommand::Unfollow(_));
-        if is_unfollow && !self.shared.lanes.lock().contains_key(&(leader, lane == Lane::Tail)) {
+        if is_unfollow
+            && !self
+                .shared
+                .lanes
+                .lock()
+                .contains_key(&(leader, lane == Lane::Tail, directory))
+        {
             return;
         }
-        if let Some(tx) = self.shared.lane(leader, lane)
+        if let Some(tx) = self.shared.lane(leader, lane, directory)
             && tx.try_send(command).is_err()
         {
             tracing::warn!(%leader, "a replication lane takes no commands");

@@ -5,13 +5,16 @@
 //! room, what was torn is cut off again and the log goes on as it was. No sync and no call that touches file names happens
 //! here, but for a roll.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use partition::producer_state::CompletedTransaction;
 use records::BatchHeader;
 use types::{Offset, TimestampMs};
 
+use crate::file_system::File;
 use crate::log::Log;
 use crate::log::producers::{aborted_transaction, note_batch};
 use crate::log_error::{LogError, StorageContext};
@@ -35,7 +38,117 @@ pub struct AppendOutcome {
     pub completed: Vec<CompletedTransaction>,
 }
 
+/// An append whose bytes are yet to be written: without the owner's lock, so that only who appends waits for the disk.
+///
+/// APPEND-4: from [`Log::begin_append`] to [`Log::finish_append`] or [`Log::abandon_append`] nothing else changes the log; its
+/// owner sees to it. Readers, syncs and epochs go on: they know nothing of what isn't finished.
+#[derive(Debug)]
+#[must_use = "nothing is appended before it is finished"]
+pub struct PendingAppend {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    position: u64,
+    headers: Vec<BatchHeader>,
+    batches: Vec<Bytes>,
+    now: TimestampMs,
+}
+
+impl PendingAppend {
+    /// Writes the bytes; may block on the disk.
+    ///
+    /// # Errors
+    /// `Storage`; to be handed to [`Log::finish_append`].
+    pub fn write(&self) -> Result<(), LogError> {
+        write_batches(&*self.file, self.position, &self.batches).during("write", &self.path)
+    }
+}
+
+/// How an append goes on.
+#[derive(Debug)]
+pub enum BegunAppend {
+    /// It needed a new segment, or there was nothing to write: done.
+    Done(AppendOutcome),
+    /// To be written.
+    Pending(PendingAppend),
+}
+
 impl Log {
+    /// As [`Log::append`], in two steps: whatever may wait for the disk is left to [`PendingAppend::write`], but for the roll of
+    /// a segment.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn begin_append(&mut self, batches: &[Bytes], now: TimestampMs) -> Result<BegunAppend, LogError> {
+        self.check_not_poisoned()?;
+        let headers = self.check_batches(batches)?;
+        let limits = roll_limits(&headers, now);
+        let plain = !headers.is_empty()
+            && self.group_len(&headers) == headers.len()
+            && !self.active.should_roll(&self.config, &limits)
+            && self.active.reaches(limits.last_offset);
+        if !plain {
+            return self.append(batches, now).map(BegunAppend::Done);
+        }
+        Ok(BegunAppend::Pending(PendingAppend {
+            file: self.active.file(&*self.file_system)?,
+            path: self.active.path().to_owned(),
+            position: self.active.size_bytes,
+            headers,
+            batches: batches.to_vec(),
+            now,
+        }))
+    }
+
+    /// Takes what was written, or what failed.
+    ///
+    /// # Errors
+    /// `Storage` as `written`, and `Poisoned` ever after; without room the log is as it was (APPEND-3).
+    pub fn finish_append(
+        &mut self,
+        pending: PendingAppend,
+        written: Result<(), LogError>,
+    ) -> Result<AppendOutcome, LogError> {
+        self.check_not_poisoned()?;
+        match written {
+            Err(error) if error.is_full() => {
+                let undone = self.undo_torn_write();
+                self.poisoning(undone)?;
+                return Err(error);
+            }
+            written => self.poisoning(written)?,
+        }
+        let mut outcome = AppendOutcome {
+            first_offset: pending
+                .headers
+                .first()
+                .map_or(self.log_end_offset, |first| first.base_offset),
+            last_offset: pending
+                .headers
+                .last()
+                .map_or(self.log_end_offset, BatchHeader::last_offset),
+            log_end_offset: self.log_end_offset,
+            size_bytes: pending.batches.iter().map(|batch| batch.len() as u64).sum(),
+            rolled: false,
+            completed: Vec::new(),
+        };
+        for (header, bytes) in pending.headers.iter().zip(&pending.batches) {
+            let noted = self.note_appended(header, bytes, pending.now);
+            outcome.completed.extend(self.poisoning(noted)?);
+        }
+        outcome.log_end_offset = self.log_end_offset;
+        Ok(outcome)
+    }
+
+    /// What was written doesn't count after all: another leadership began meanwhile.
+    ///
+    /// # Errors
+    /// `Storage` when it can't be cut off again; the log is poisoned then.
+    pub fn abandon_append(&mut self, pending: PendingAppend) -> Result<(), LogError> {
+        drop(pending);
+        let undone = self.undo_torn_write();
+        self.poisoning(undone)
+    }
+
     /// Appends batches, each whole, stamped with its base offset and leader epoch, its CRC checked by the caller. Offsets
     /// start at the log end or above (a follower of a compacted log sees gaps).
     ///
@@ -139,14 +252,7 @@ impl Log {
 
     fn write_group(&mut self, batches: &[Bytes]) -> Result<(), LogError> {
         let file = self.active.file(&*self.file_system)?;
-        let position = self.active.size_bytes;
-        let written = if let [only] = batches {
-            file.write_all_at(only, position)
-        } else {
-            let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(batch)).collect();
-            file.write_all_vectored_at(&slices, position)
-        };
-        written.during("write", self.active.path())
+        write_batches(&*file, self.active.size_bytes, batches).during("write", self.active.path())
     }
 
     /// APPEND-3. Cutting needs no room; if it fails, nobody knows what the file holds.
@@ -214,6 +320,14 @@ impl Log {
         self.names_version += 1;
         Ok(())
     }
+}
+
+fn write_batches(file: &dyn File, position: u64, batches: &[Bytes]) -> io::Result<()> {
+    if let [only] = batches {
+        return file.write_all_at(only, position);
+    }
+    let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(batch)).collect();
+    file.write_all_vectored_at(&slices, position)
 }
 
 fn roll_limits(headers: &[BatchHeader], now: TimestampMs) -> RollLimits {

@@ -16,7 +16,7 @@ mod tail_cache;
 mod timestamps;
 mod truncate;
 
-pub use append::AppendOutcome;
+pub use append::{AppendOutcome, BegunAppend, PendingAppend};
 pub use epoch_cache::EpochEntry;
 pub use flush::{FlushTask, Flushed};
 pub use open::OpenInput;

@@ -224,3 +224,20 @@ fn a_failed_sync_of_the_only_directory_ends_the_process_and_nothing_acknowledged
     let history = load.finish().unwrap();
     history.check(&read_all(&cluster, TOPIC, 60).unwrap()).unwrap();
 }
+
+#[test]
+fn a_directory_whose_writes_hang_goes_offline_and_the_rest_of_the_node_goes_on() {
+    let (mut cluster, load) = two_directories();
+    let lost = in_extra(&mut cluster);
+    let file = log_file(&mut cluster, lost[0]);
+    let broken = BrokenFile::new(cluster.node(2).unwrap(), &file, Breakage::WritesHang).unwrap();
+    wait_until("the hung directory to be noticed", 40, || {
+        let log = cluster.node(2)?.log();
+        Ok(log.contains("hangs for").then_some(()))
+    })
+    .unwrap();
+    wait_until_moved(&mut cluster, &lost, 20);
+    load.wait_for_acks(500, 30).unwrap();
+    drop(broken);
+    restart_and_verify(cluster, load, &[FAILED]);
+}

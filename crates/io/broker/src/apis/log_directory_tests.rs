@@ -1,0 +1,94 @@
+//! What clients see of a data directory that is full, and of one that failed.
+
+use bytes::Bytes;
+use records::{BatchBuilder, NewRecord};
+use types::ErrorCode;
+use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use wire::messages::{DescribeLogDirsRequest, ProduceRequest};
+
+use super::exchange::text;
+use super::fixture::LoneBroker;
+use crate::SystemClock;
+use crate::clock::Clock;
+
+fn produce() -> ProduceRequest {
+    let mut batch = BatchBuilder::new();
+    batch.append(NewRecord::new(SystemClock.now(), Bytes::new(), Bytes::from("v")));
+    let partition = PartitionProduceData::default()
+        .with_index(0)
+        .with_records(Some(batch.finish().unwrap()));
+    let topic = TopicProduceData::default()
+        .with_name(wire::messages::TopicName(text("a")))
+        .with_partition_data(vec![partition]);
+    ProduceRequest::default()
+        .with_acks(1)
+        .with_timeout_ms(1000)
+        .with_topic_data(vec![topic])
+}
+
+async fn produced(broker: &LoneBroker) -> (ErrorCode, i64) {
+    let answer = broker.ask(9, &produce()).await;
+    let partition = &answer.responses[0].partition_responses[0];
+    (ErrorCode::from_code(partition.error_code), partition.base_offset)
+}
+
+#[tokio::test]
+async fn a_full_directory_refuses_records_until_there_is_room() {
+    let broker = LoneBroker::with_topics(&["a"]).await;
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 0));
+    let replicas = &broker.context().replicas;
+    replicas.logs().health(0).note_full();
+    assert_eq!(produced(&broker).await, (ErrorCode::KafkaStorageError, -1));
+    let partition = replicas
+        .partitions()
+        .into_iter()
+        .find(|partition| partition.status().is_leader);
+    assert_eq!(
+        partition.unwrap().log_end().1.0,
+        1,
+        "nothing of the refused batch stays"
+    );
+    assert!(replicas.make_room(0), "the disk has room");
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 1));
+}
+
+#[tokio::test]
+async fn an_offline_directory_is_shown_as_such_and_a_healthy_one_with_its_bytes() {
+    let broker = LoneBroker::with_topics(&["a"]).await;
+    let request = DescribeLogDirsRequest::default().with_topics(None);
+    let healthy = broker.ask(4, &request).await.results.remove(0);
+    assert_eq!(ErrorCode::from_code(healthy.error_code), ErrorCode::None);
+    assert!(healthy.total_bytes >= healthy.usable_bytes && healthy.usable_bytes > 0);
+    assert_eq!(healthy.topics.len(), 1);
+    let replicas = &broker.context().replicas;
+    replicas.logs().health(0).fail("the disk burns");
+    replicas.take_offline(0);
+    let offline = broker.ask(4, &request).await.results.remove(0);
+    assert_eq!(ErrorCode::from_code(offline.error_code), ErrorCode::KafkaStorageError);
+    assert_eq!(
+        (offline.total_bytes, offline.usable_bytes, offline.topics.len()),
+        (-1, -1, 0)
+    );
+    assert_eq!(produced(&broker).await, (ErrorCode::KafkaStorageError, -1));
+    assert!(!replicas.offline_to_report().is_empty(), "the controller is told");
+    assert!(
+        broker.context().replicas.logs().check_usable().is_err(),
+        "it was the only one"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_for_ten_seconds_takes_its_directory_offline() {
+    let broker = LoneBroker::with_topics(&["a"]).await;
+    let logs = broker.context().replicas.logs();
+    let health = logs.health(0);
+    let hangs = health.begin();
+    logs.watch_pending(tokio::time::Instant::now());
+    tokio::time::advance(std::time::Duration::from_secs(9)).await;
+    let age = logs.watch_pending(tokio::time::Instant::now());
+    assert!(age.as_secs() >= 9 && !health.is_offline());
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    logs.watch_pending(tokio::time::Instant::now());
+    assert!(health.is_offline());
+    drop(hangs);
+}
