@@ -84,11 +84,12 @@ fn one_seed_twice_gives_the_same_trace() {
 /// What each found: 15, 27 and 32 a power cut that took a partition's whole directory unnoticed; 8 a restarted broker that
 /// led again in old epochs; 6 a truncation that never ended; 61 a dead stream that ended its successor's follow; 90 and
 /// 125 leaders that were frozen while others took over; 23 a batch that overtook its predecessor at a failover; 150 a change
-/// of voters that its leader didn't live to end; 89 a restarted leader that knew only the last of five batches in flight.
+/// of voters that its leader didn't live to end; 89 a restarted leader that knew only the last of five batches in flight;
+/// 398 a checker that read from a disk which didn't.
 #[test]
 fn seeds_that_once_failed_keep_the_promises() {
     start_log();
-    for seed in [6, 8, 15, 23, 27, 32, 61, 89, 90, 125, 150] {
+    for seed in [6, 8, 15, 23, 27, 32, 61, 89, 90, 125, 150, 398] {
         assert_kept(seed, &run(Scenario::from_seed(seed), 60));
     }
 }

@@ -241,7 +241,13 @@ impl World {
             .iter()
             .filter_map(|(node, host)| Some((*node, host.running.as_ref()?)))
             .collect();
-        let checked = self.invariants.check(&views, &running, &self.history);
+        let ailing = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.ailing)
+            .map(|(node, _)| *node)
+            .collect();
+        let checked = self.invariants.check(&views, &running, &self.history, &ailing);
         for replica in views.iter().flat_map(|view| view.replicas.values()) {
             let (high, end) = (
                 replica.high_watermark.0.unsigned_abs(),

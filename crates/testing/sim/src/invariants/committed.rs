@@ -3,7 +3,7 @@
 //! The first replica whose high watermark passes an offset fixes what stands there. Every other replica, in each of its
 //! lives, is compared with that as its own high watermark rises, and the present leader never ends before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::metadata::MetadataImage;
@@ -28,6 +28,8 @@ struct Fixed {
 #[derive(Debug, Default)]
 pub(crate) struct CommittedLog {
     fixed: BTreeMap<TopicIdPartition, Fixed>,
+    /// A replica on a failing disk couldn't be read in this look: what it shows is compared later.
+    blind: bool,
     /// Up to where a life of a replica was compared.
     compared: BTreeMap<(TopicIdPartition, NodeId, u64), Offset>,
 }
@@ -39,11 +41,13 @@ impl CommittedLog {
         running: &BTreeMap<NodeId, &Node>,
         copies: &HighWatermarks,
         image: Option<&Arc<MetadataImage>>,
+        ailing: &BTreeSet<NodeId>,
     ) -> Result<(), Violation> {
+        self.blind = false;
         for view in views {
             let Some(node) = running.get(&view.node) else { continue };
             for replica in view.replicas.values() {
-                self.compare(node, replica, copies)?;
+                self.compare(node, replica, copies, ailing.contains(&view.node))?;
             }
         }
         self.check_leaders(views, image)
@@ -59,7 +63,18 @@ impl CommittedLog {
         self.fixed.get(&id).map_or(Offset::ZERO, |fixed| fixed.end)
     }
 
-    fn compare(&mut self, node: &Node, replica: &ReplicaView, copies: &HighWatermarks) -> Result<(), Violation> {
+    /// Whether the last look could read every replica.
+    pub(super) fn saw_everything(&self) -> bool {
+        !self.blind
+    }
+
+    fn compare(
+        &mut self,
+        node: &Node,
+        replica: &ReplicaView,
+        copies: &HighWatermarks,
+        is_ailing: bool,
+    ) -> Result<(), Violation> {
         let compared = self
             .compared
             .entry((replica.id, replica.node, replica.life))
@@ -68,6 +83,10 @@ impl CommittedLog {
         let fixed = self.fixed.entry(replica.id).or_default();
         while *compared < replica.high_watermark {
             let Some((bytes, next)) = node.scope.inside(|| committed_after(node, replica.id, *compared)) else {
+                if is_ailing {
+                    self.blind = true;
+                    return Ok(());
+                }
                 return Err(Violation::new(
                     "VIS",
                     format!("committed batches from {compared} can't be read: {replica:?}"),

@@ -10,7 +10,7 @@ mod metadata;
 mod oracle;
 mod ownership;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::metadata::PartitionRegistration;
@@ -56,6 +56,7 @@ impl Invariants {
         views: &[NodeView],
         running: &BTreeMap<NodeId, &Node>,
         history: &History,
+        ailing: &BTreeSet<NodeId>,
     ) -> Result<(), Violation> {
         if let Some((promise, oddity)) = history.oddity() {
             return Err(Violation::new(promise, oddity));
@@ -67,8 +68,10 @@ impl Invariants {
         self.metadata.check(views)?;
         self.high_watermark.check(views)?;
         self.committed
-            .check(views, running, &self.high_watermark, self.metadata.newest())?;
-        claims::check(history, &self.committed, self.metadata.newest())?;
+            .check(views, running, &self.high_watermark, self.metadata.newest(), ailing)?;
+        if self.committed.saw_everything() {
+            claims::check(history, &self.committed, self.metadata.newest())?;
+        }
         self.check_refusals(views, history)
     }
 
