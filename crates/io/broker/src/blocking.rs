@@ -30,7 +30,7 @@ impl BlockingPool {
     pub fn another(&self) -> Self {
         match self {
             Self::Threads(_) => Self::threads(),
-            Self::Inline => Self::Inline,
+            Self::Inline | Self::Gated(_) => self.clone(),
         }
     }
 
