@@ -14,9 +14,12 @@ use types::{ClusterId, DirectoryId};
 pub(crate) fn registered_cluster(config: &ServerConfig, files: &dyn FileSystem) -> anyhow::Result<Option<ClusterId>> {
     let mut registered: Option<(ClusterId, &Path)> = None;
     for directory in config.log_dirs.iter().chain([&config.metadata_log_dir]) {
-        let Some(found) = MetaProperties::read(files, directory)? else {
-            continue;
+        let found = match MetaProperties::read(files, directory) {
+            // The broker takes it offline and says so: the others serve, if there are any (promise DISK).
+            Err(_) if !(config.roles.controller && *directory == config.metadata_log_dir) => continue,
+            found => found?,
         };
+        let Some(found) = found else { continue };
         let file = directory.join("meta.properties");
         if let Some(node) = found.node_id.filter(|node| *node != config.node_id) {
             bail!(
@@ -36,7 +39,8 @@ pub(crate) fn registered_cluster(config: &ServerConfig, files: &dyn FileSystem) 
                 file.display()
             );
         }
-        if Incarnation::read(files, directory)?.is_none() {
+        // One that can't be read names no incarnation, either.
+        if !matches!(Incarnation::read(files, directory), Ok(Some(_))) {
             continue;
         }
         match &registered {
@@ -114,6 +118,19 @@ mod tests {
         stamp(folder.path(), "a", true);
         let found = registered_cluster(&config, &RealFileSystem).unwrap();
         assert_eq!(found, Some(ClusterId("a".to_owned())));
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_read_is_left_to_the_broker() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [first, second] = [folders[0].path(), folders[1].path()];
+        let config = config(first, &format!("log.dirs={},{}\n", first.display(), second.display()));
+        stamp(first, "a", true);
+        std::fs::write(second.join("meta.properties"), "nonsense").unwrap();
+        let found = registered_cluster(&config, &RealFileSystem).unwrap();
+        assert_eq!(found, Some(ClusterId("a".to_owned())));
+        std::fs::write(first.join("meta.properties"), "nonsense").unwrap();
+        assert!(registered_cluster(&config, &RealFileSystem).is_err());
     }
 
     #[test]

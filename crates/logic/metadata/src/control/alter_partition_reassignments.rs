@@ -116,6 +116,9 @@ fn reassign(
     Ok(builder.replicas(replicas, adding, removing).build())
 }
 
+/// Whether everybody who may lead would go: of those in sync, or, when an unclean shutdown has emptied the ISR, of those who were.
 fn leaves_nobody_in_sync(partition: &PartitionRegistration, replicas: &[types::BrokerId]) -> bool {
-    !partition.isr.is_empty() && !partition.isr.iter().any(|member| replicas.contains(member))
+    let may_lead = [&partition.isr, &partition.elr, &partition.last_known_elr];
+    let may_lead = may_lead.into_iter().find(|members| !members.is_empty());
+    may_lead.is_some_and(|members| !members.iter().any(|member| replicas.contains(member)))
 }
