@@ -61,7 +61,7 @@ pub(crate) struct VerifyArgs {
     /// End after this time, as in 90s, 10m or 2h [default: 60s, unless --records or --faults say when]
     #[arg(long, value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Where history, summary and report are written [default: klamm-verify-<run>]
+    /// Where history, summary and report are written [default: klamm-verify-RUN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Check a stored history, or the one in the folder of a run; no cluster is needed. With --out: write its report again
@@ -90,7 +90,7 @@ struct ChaosArgs {
     /// Sets a property on every node of that cluster: --override key=value
     #[arg(long = "override", value_name = "KEY=VALUE", requires = "nodes")]
     overrides: Vec<String>,
-    /// Where that cluster's data and logs are kept [default: <out>/cluster; the data goes away if all is well]
+    /// Where that cluster's data and logs are kept [default: OUT/cluster; the data goes away if all is well]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Decides which faults come; printed, so that a run can be repeated [default: by chance]
