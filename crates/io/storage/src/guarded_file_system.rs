@@ -84,9 +84,6 @@ impl DirectoryHealth {
 
 /// Whether the disk is at fault, rather than who called it, or the process.
 fn is_disk_fault(error: &io::Error) -> bool {
-    /// Too many open files, in the process or in the system.
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
     let caller = matches!(
         error.kind(),
         ErrorKind::NotFound
@@ -100,9 +97,16 @@ fn is_disk_fault(error: &io::Error) -> bool {
             | ErrorKind::InvalidFilename
             | ErrorKind::Interrupted
             | ErrorKind::Unsupported
-            | ErrorKind::OutOfMemory
     );
-    !caller && !matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    !caller && !is_process_limit(error)
+}
+
+/// Whether the process or the system has run out of files or memory: no disk has failed.
+pub(crate) fn is_process_limit(error: &io::Error) -> bool {
+    /// Too many open files, in the system or in the process.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    error.kind() == ErrorKind::OutOfMemory || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 impl File for GuardedFile {

@@ -7,6 +7,7 @@ use records::BatchError;
 use thiserror::Error;
 use types::{Offset, TopicId};
 
+use crate::guarded_file_system::is_process_limit;
 use crate::room;
 
 /// Answers (`OffsetOutOfRange`), refusals of bad input (`InvalidBatch`, `OutOfOrder`, `InconsistentTopicId`) and faults of
@@ -87,7 +88,11 @@ impl LogError {
     /// Whether the disk is at fault, so that the log directory has to go offline.
     #[must_use]
     pub fn is_storage_fault(&self) -> bool {
-        matches!(self, Self::Storage { .. } | Self::Poisoned { .. }) && !self.is_full()
+        match self {
+            Self::Poisoned { .. } => true,
+            Self::Storage { source, .. } => !room::is_full(source) && !is_process_limit(source),
+            _ => false,
+        }
     }
 
     /// Whether the disk had no room: the log is as it was before, and the same may work later.

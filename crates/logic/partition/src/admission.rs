@@ -114,7 +114,7 @@ pub fn admit(
     if header.has_producer_id()
         && header.base_sequence > 0
         && producers.entry(header.producer_id).is_none()
-        && attempt.now.since(leader.led_since()) < YOUNG_MS
+        && (0..YOUNG_MS).contains(&attempt.now.since(leader.led_since()))
     {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use config::NetworkConfig;
+use futures::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc::GrpcServer;
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -30,6 +32,8 @@ use crate::metrics::BrokerMetrics;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What connections get to send their last answers when the node stops.
 const CLOSING_WAIT: Duration = Duration::from_secs(2);
+/// How often a client that waits is looked at.
+const GONE_ROUND: Duration = Duration::from_millis(250);
 /// How HTTP/2 begins.
 const PREFACE: &[u8; 4] = b"PRI ";
 
@@ -151,6 +155,15 @@ impl KafkaServer {
                 None => return,
             }
         }
+        // Clients that try again and again mustn't use up the files of a node that waits.
+        let may_serve = tokio::select! {
+            biased;
+            may_serve = self.may_serve(shutdown.clone()) => may_serve,
+            () = has_gone(&stream) => false,
+        };
+        if !may_serve {
+            return;
+        }
         let (source, sink) = stream.into_split();
         self.converse(source, sink, &name, address, shutdown).await;
         drop(slot);
@@ -210,6 +223,18 @@ impl KafkaServer {
     }
 }
 
+/// Waits until the peer has closed its half. What it has sent stays unread, so readiness tells, and not a read.
+async fn has_gone(stream: &TcpStream) {
+    loop {
+        sleep(GONE_ROUND).await;
+        match stream.ready(Interest::READABLE).now_or_never() {
+            Some(Ok(ready)) if ready.is_read_closed() => return,
+            Some(Err(_)) => return,
+            Some(Ok(_)) | None => {}
+        }
+    }
+}
+
 /// A connection that isn't told apart yet.
 struct Accepted {
     stream: TcpStream,
@@ -264,6 +289,12 @@ mod tests {
         let early = timeout(Duration::from_millis(20), client.read(&mut answer)).await;
         assert!(early.is_err());
         assert_eq!(server.metrics.connections.get(), 0);
+        // One that gives up is let go.
+        let mut impatient = TcpStream::connect(address).await.unwrap();
+        impatient.write_all(&[0, 0, 0, 8]).await.unwrap();
+        impatient.shutdown().await.unwrap();
+        let end = impatient.read(&mut answer).await;
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
         unfence.send(true).unwrap();
         client.read_exact(&mut answer).await.unwrap();
         assert_eq!(answer[..10], [0, 0, 0, 16, 0, 0, 0, 7, 0, 35]);

@@ -63,6 +63,8 @@ impl Wire {
             call: Some(call),
             recoveries: self.identity.recoveries(),
         };
+        // Whoever answers Identify may be anybody: who left a quorum behind is told so by its members alone.
+        let from_member = !matches!(request.call, Some(Call::Identify(_)));
         let bytes = self
             .transport
             .call(address, Bytes::from(request.encode_to_vec()), deadline)
@@ -71,7 +73,8 @@ impl Wire {
             proto::RaftResponse::decode(bytes).map_err(|error| TransportError::Refused(error.to_string()))?;
         match response.reply {
             Some(Reply::Refusal(refusal)) => {
-                if refusal.reason() == proto::refusal::Reason::Outdated
+                if from_member
+                    && refusal.reason() == proto::refusal::Reason::Outdated
                     && let Some(outdated) = self.identity.outdated(u64::MAX, true)
                 {
                     report_fatal(&self.fatal, outdated);

@@ -130,6 +130,8 @@ impl Survivor {
     /// # Errors
     /// The disk's.
     pub async fn recover(mut self) -> io::Result<()> {
+        // First: a membership without its count would let the others' old votes in again.
+        self.identity.count_recovery()?;
         let (id, term) = (self.member.raft_id(), self.term + 1);
         let members = BTreeMap::from([(id, self.member.clone())]);
         let membership = Membership::new(vec![BTreeSet::from([id])], members).map_err(io::Error::other)?;
@@ -139,8 +141,7 @@ impl Survivor {
             payload: EntryPayload::Membership(membership),
         };
         RaftLogStorageExt::<TypeConfig>::blocking_append(&mut self.log, [entry]).await?;
-        self.log.flush().await?;
-        self.identity.count_recovery()
+        self.log.flush().await
     }
 }
 

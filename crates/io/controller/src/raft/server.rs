@@ -95,7 +95,11 @@ impl Node {
             tracing::warn!(from = %from, mismatch, "request of another cluster refused");
             return Err(Refused(Reason::WrongCluster, mismatch));
         }
-        if let Some(outdated) = self.wire.identity.outdated(recoveries, !self.is_blank()) {
+        // Only a member of this cluster can say so: anybody may send a number, and this node would end.
+        if cluster_id.is_some()
+            && self.knows(from.raft_id())
+            && let Some(outdated) = self.wire.identity.outdated(recoveries, !self.is_blank())
+        {
             self.report_fatal(outdated.clone());
             return Err(Refused(Reason::Stopped, outdated));
         }
@@ -116,6 +120,15 @@ impl Node {
             }
             Call::Identify(_) => Ok(Reply::Identify(self.identify())),
         }
+    }
+
+    fn knows(&self, member: u64) -> bool {
+        let metrics = self.metrics();
+        metrics
+            .membership_config
+            .membership()
+            .nodes()
+            .any(|(id, _)| *id == member)
     }
 
     async fn dispatch_raft(&self, call: Call, from: &Member) -> Result<Reply, Refused> {

@@ -62,7 +62,7 @@ impl Log {
         let mut progress = state.exclusive();
         progress.generation += 1;
         self.generation = progress.generation;
-        self.reads.lock().clear();
+        self.forget_reads();
         self.note_pending_truncation()?;
 
         let kept = self.closed.partition_point(|segment| segment.base_offset <= offset);
@@ -194,7 +194,7 @@ impl Log {
         let mut progress = state.exclusive();
         progress.generation += 1;
         self.generation = progress.generation;
-        self.reads.lock().clear();
+        self.forget_reads();
         self.note_pending_truncation()?;
 
         let mut removed = vec![self.active.base_offset];
@@ -219,6 +219,12 @@ impl Log {
             recovery_point_lowered,
             deletion,
         })
+    }
+
+    /// A read that is under way outside the owner's lock may have seen bytes that are cut now: what it remembers must not
+    /// reach the reads of what is written in their place, which would skip records.
+    fn forget_reads(&mut self) {
+        self.reads = Arc::default();
     }
 
     fn pending_truncation(&self) -> PathBuf {
