@@ -10,6 +10,20 @@ use anyhow::{Context, bail, ensure};
 /// What is written at a time while it is filled, and at last byte by byte.
 const PIECES: [usize; 3] = [1 << 20, 4096, 1];
 
+/// Whether tests may break disks here: mount, which needs root, and strace. Where they may not, `test` is named on stderr as
+/// left out; with `KLAMM_REQUIRE_FAULTS` set, as in CI, it runs and fails instead.
+#[must_use]
+pub fn can_break_disks(test: &str) -> bool {
+    let strace = || Command::new("strace").arg("-V").output();
+    let can = rustix::process::geteuid().is_root() && strace().is_ok_and(|output| output.status.success());
+    if can || std::env::var_os("KLAMM_REQUIRE_FAULTS").is_some() {
+        return true;
+    }
+    // Past the capture of a test's output. Nobody reads it: then nothing is lost.
+    let _ = writeln!(std::io::stderr(), "left out, for it needs root and strace: {test}");
+    false
+}
+
 /// A mounted tmpfs. Dropping it unmounts it.
 #[derive(Debug)]
 pub struct Disk {

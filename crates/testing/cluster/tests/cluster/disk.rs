@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cluster::{
-    Breakage, BrokenFile, Cluster, ClusterBuilder, History, Outcome, TopicSpec, Workload, WorkloadSpec, read_all,
-    replicas, wait_until,
+    Breakage, BrokenFile, Cluster, ClusterBuilder, History, Outcome, TopicSpec, Workload, WorkloadSpec,
+    can_break_disks, read_all, replicas, wait_until,
 };
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -33,6 +33,9 @@ fn all_refused(cluster: &Cluster, topic: &str) -> bool {
 
 #[test]
 fn a_full_disk_refuses_records_even_after_a_kill_and_takes_them_again_by_itself() {
+    if !can_break_disks("a_full_disk_refuses_records_even_after_a_kill_and_takes_them_again_by_itself") {
+        return;
+    }
     let mut cluster = ClusterBuilder::new(1).disk(1, "data", 96 * MIB).start().unwrap();
     cluster.create_topic(&TopicSpec::new(TOPIC, 1, 1)).unwrap();
     cluster.create_topic(&TopicSpec::new("probe", 1, 1)).unwrap();
@@ -73,6 +76,9 @@ fn a_full_disk_refuses_records_even_after_a_kill_and_takes_them_again_by_itself(
 
 #[test]
 fn a_replica_on_a_full_disk_falls_behind_and_comes_back_while_the_others_go_on() {
+    if !can_break_disks("a_replica_on_a_full_disk_falls_behind_and_comes_back_while_the_others_go_on") {
+        return;
+    }
     let mut cluster = ClusterBuilder::new(3)
         .property("replica.lag.time.max.ms", "2000")
         .property("leader.imbalance.check.interval.seconds", "2")
@@ -167,6 +173,9 @@ const FAILED: &str = "the data directory failed";
 
 #[test]
 fn a_directory_whose_writes_fail_goes_offline_and_its_partitions_move() {
+    if !can_break_disks("a_directory_whose_writes_fail_goes_offline_and_its_partitions_move") {
+        return;
+    }
     let (mut cluster, load) = two_directories();
     let lost = in_extra(&mut cluster);
     let file = log_file(&mut cluster, lost[0]);
@@ -178,6 +187,9 @@ fn a_directory_whose_writes_fail_goes_offline_and_its_partitions_move() {
 
 #[test]
 fn a_directory_whose_syncs_fail_goes_offline_and_its_partitions_move() {
+    if !can_break_disks("a_directory_whose_syncs_fail_goes_offline_and_its_partitions_move") {
+        return;
+    }
     let (mut cluster, load) = two_directories();
     let lost = in_extra(&mut cluster);
     let file = log_file(&mut cluster, lost[0]);
@@ -189,6 +201,9 @@ fn a_directory_whose_syncs_fail_goes_offline_and_its_partitions_move() {
 
 #[test]
 fn a_directory_that_cannot_be_read_at_start_is_offline_and_the_other_one_serves() {
+    if !can_break_disks("a_directory_that_cannot_be_read_at_start_is_offline_and_the_other_one_serves") {
+        return;
+    }
     let (mut cluster, load) = two_directories();
     let lost = in_extra(&mut cluster);
     cluster.kill9(2).unwrap();
@@ -204,6 +219,9 @@ fn a_directory_that_cannot_be_read_at_start_is_offline_and_the_other_one_serves(
 
 #[test]
 fn a_failed_sync_of_the_only_directory_ends_the_process_and_nothing_acknowledged_is_lost() {
+    if !can_break_disks("a_failed_sync_of_the_only_directory_ends_the_process_and_nothing_acknowledged_is_lost") {
+        return;
+    }
     let mut cluster = ClusterBuilder::new(1).start().unwrap();
     let synced = TopicSpec::new(TOPIC, 1, 1).config("flush.messages", "1");
     cluster.create_topic(&synced).unwrap();
@@ -227,6 +245,9 @@ fn a_failed_sync_of_the_only_directory_ends_the_process_and_nothing_acknowledged
 
 #[test]
 fn a_directory_whose_writes_hang_goes_offline_and_the_rest_of_the_node_goes_on() {
+    if !can_break_disks("a_directory_whose_writes_hang_goes_offline_and_the_rest_of_the_node_goes_on") {
+        return;
+    }
     let (mut cluster, load) = two_directories();
     let lost = in_extra(&mut cluster);
     let file = log_file(&mut cluster, lost[0]);
