@@ -340,16 +340,29 @@ impl ReplicaManager {
             return;
         };
         hosted.partition.retire();
-        self.retire_directory(hosted.directory, id, topic).await;
+        let ending = Some(hosted.partition);
+        self.retire_directory(hosted.directory, id, topic, ending).await;
     }
 
-    async fn retire_directory(self: &Arc<Self>, directory: usize, id: TopicIdPartition, topic: &TopicName) {
+    /// `ending` may still be flushed by somebody.
+    async fn retire_directory(
+        self: &Arc<Self>,
+        directory: usize,
+        id: TopicIdPartition,
+        topic: &TopicName,
+        ending: Option<Arc<Partition>>,
+    ) {
         let name = TopicPartition {
             topic: topic.clone(),
             partition: id.partition,
         };
         let logs = Arc::clone(&self.logs);
-        let retiring = self.pool_of(directory).run(move || logs.retire(directory, &name, id));
+        let retiring = self.pool_of(directory).run(move || {
+            if let Some(partition) = ending {
+                partition.end_flushes();
+            }
+            logs.retire(directory, &name, id)
+        });
         let retired = self.unless_offline(directory, retiring).await;
         match retired {
             Some(Ok(removal)) => {
@@ -380,7 +393,7 @@ impl ReplicaManager {
         for (id, stray) in strays {
             tracing::info!(topic = %stray.topic, partition = %id.partition, "removes a replica that is no longer assigned here");
             drop(stray.log);
-            self.retire_directory(stray.directory, id, &stray.topic).await;
+            self.retire_directory(stray.directory, id, &stray.topic, None).await;
         }
     }
 

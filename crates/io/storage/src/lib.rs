@@ -28,8 +28,9 @@ pub use directory::{
 pub use directory_health::{DATA_RESERVE_BYTES, DirectoryHealth, DirectoryStatus, PendingCall, RESUME_BYTES};
 pub use file_system::{File, FileLock, FileSystem, OpenMode};
 pub use log::{
-    AppendOutcome, BegunAppend, CachedRead, DeletionTask, EpochEntry, FileRead, FlushTask, Flushed, Log, OpenInput,
-    PendingAppend, PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo, TruncateOutcome, read_topic_id,
+    AppendOutcome, BegunAppend, CachedRead, DeletionTask, EpochEntry, FileRead, FlushTask, Flushed, FlushesEnd, Log,
+    OpenInput, PendingAppend, PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo, TruncateOutcome,
+    read_topic_id,
 };
 pub use log_config::LogConfig;
 pub use log_error::LogError;

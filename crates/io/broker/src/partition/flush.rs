@@ -22,10 +22,12 @@ impl Partition {
             let wakes = {
                 let mut state = self.lock();
                 let state = &mut *state;
+                if state.retired {
+                    // Its files are somebody else's business now.
+                    return Ok(state.log.synced_end());
+                }
                 let synced = match synced {
                     Ok(synced) => synced,
-                    // A removed partition's files are gone: nothing to be synced.
-                    Err(_) if state.retired => return Ok(state.log.synced_end()),
                     Err(error) => {
                         self.report_fault(&error);
                         return Err(error);
@@ -49,6 +51,12 @@ impl Partition {
             self.run(wakes);
         }
         Ok(self.lock().log.synced_end())
+    }
+
+    /// Lets no flush write into the directory any more, which is about to be renamed; blocks on the disk.
+    pub(crate) fn end_flushes(&self) {
+        let end = self.lock().log.end_flushes();
+        end.run();
     }
 
     /// Whether something isn't synced yet.

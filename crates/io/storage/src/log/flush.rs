@@ -2,7 +2,8 @@
 //!
 //! FLUSH-1: the recovery point moves only after every byte, epoch and name below it was synced without an error.
 //! FLUSH-2: a sync that failed poisons the log; nobody tries again as if it had worked. FLUSH-3: a truncation and a flush
-//! exclude each other; a flush that was planned before a truncation does nothing.
+//! exclude each other; a flush that was planned before a truncation does nothing. FLUSH-4: nor does one that runs when the
+//! log's directory is given up: by path it would write into the directory of a successor of the same name.
 //! What a flush syncs: segment files from the recovery point on by the handles that wrote them, the indexes of segments
 //! closed since, new epochs, the directories. The active segment's indexes are not synced: recovery builds them anew.
 
@@ -38,6 +39,8 @@ pub(crate) struct FlushProgress {
     pub(crate) generation: u64,
     /// The newest version of the epochs that is in the file.
     pub(crate) epochs_written: u64,
+    /// The directory is given up (FLUSH-4).
+    ended: bool,
 }
 
 impl FlushState {
@@ -51,6 +54,18 @@ impl FlushState {
 
     pub(crate) fn exclusive(&self) -> MutexGuard<'_, FlushProgress> {
         self.exclusive.lock()
+    }
+}
+
+/// Ends the flushes of a log whose directory is about to be given up.
+#[derive(Debug)]
+#[must_use = "flushes go on until it runs"]
+pub struct FlushesEnd(Arc<FlushState>);
+
+impl FlushesEnd {
+    /// Waits for a flush that is under way; none touches the directory from then on (FLUSH-4). Blocks on the disk.
+    pub fn run(self) {
+        self.0.exclusive().ended = true;
     }
 }
 
@@ -106,7 +121,7 @@ impl FlushTask {
             generation: self.generation,
             names_version: self.names_version,
         };
-        if progress.generation != self.generation {
+        if progress.ended || progress.generation != self.generation {
             return Ok(flushed);
         }
         self.sync(&mut progress).inspect_err(|error| {
@@ -204,6 +219,11 @@ impl Log {
             sync_names: names_behind,
             sync_directory: names_behind && !self.directory_synced,
         })
+    }
+
+    /// For a log that takes no more appends.
+    pub fn end_flushes(&self) -> FlushesEnd {
+        FlushesEnd(Arc::clone(&self.flush))
     }
 
     /// A flush has succeeded: the recovery point moves.

@@ -18,7 +18,7 @@ mod truncate;
 
 pub use append::{AppendOutcome, BegunAppend, PendingAppend};
 pub use epoch_cache::EpochEntry;
-pub use flush::{FlushTask, Flushed};
+pub use flush::{FlushTask, Flushed, FlushesEnd};
 pub use open::OpenInput;
 pub use partition_log::{Log, SegmentInfo};
 pub use partition_metadata::read_topic_id;

@@ -617,3 +617,16 @@ fn an_epoch_that_got_no_record_is_forgotten_by_a_follower() {
     assert_eq!(log.latest_epoch(), last);
     assert_eq!(log.log_end_offset(), end);
 }
+
+/// FLUSH-4: the directory of a deleted topic's partition may belong to a new one of the same name by then.
+#[test]
+fn a_flush_that_was_planned_writes_nothing_when_the_directory_was_given_up() {
+    let disk = MemoryFileSystem::new();
+    let mut log = open(&disk, &LogConfig::default(), unclean(Offset(0)));
+    fill(&mut log, 4, 1);
+    let planned = log.flush_task().unwrap();
+    log.end_flushes().run();
+    let before = disk.calls_made();
+    let _ = planned.run().unwrap();
+    assert_eq!(disk.calls_made(), before, "it touched the disk");
+}
