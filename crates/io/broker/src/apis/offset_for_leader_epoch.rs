@@ -53,3 +53,42 @@ fn end(broker: &BrokerContext, topic: &str, asked: &OffsetForLeaderPartition) ->
         .with_leader_epoch(end.map_or(UNDEFINED, |end| end.epoch.0))
         .with_end_offset(end.map_or(i64::from(UNDEFINED), |end| end.end_offset.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+    use wire::messages::offset_for_leader_epoch_request::OffsetForLeaderTopic;
+
+    use super::super::exchange::text;
+    use super::super::fixture::LoneBroker;
+    use super::*;
+
+    async fn end_of(lone: &LoneBroker, epoch: i32) -> EpochEndOffset {
+        let partition = OffsetForLeaderPartition::default()
+            .with_current_leader_epoch(-1)
+            .with_leader_epoch(epoch);
+        let topic = OffsetForLeaderTopic::default()
+            .with_topic(wire::messages::TopicName(text("a")))
+            .with_partitions(vec![partition]);
+        let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+        lone.ask(4, &request).await.topics[0].partitions[0].clone()
+    }
+
+    #[tokio::test]
+    async fn an_epoch_that_nobody_knows_is_undefined_unless_a_newer_leader_may_know_it() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        lone.context()
+            .host
+            .lease
+            .renew(Instant::now(), Duration::from_secs(3_600));
+        let unknown = end_of(&lone, 1_000).await;
+        assert_eq!((unknown.error_code, unknown.end_offset), (0, -1));
+
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        lone.context().host.lease.renew(Instant::now(), Duration::ZERO);
+        let unknown = end_of(&lone, 1_000).await;
+        assert_eq!(unknown.error_code, ErrorCode::NotLeaderOrFollower.code());
+    }
+}

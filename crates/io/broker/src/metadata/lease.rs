@@ -3,11 +3,16 @@
 //! LEASE-1: the controller counts a session from the last message that it heard, this broker from when it sent the last one
 //! that was answered: its own count ends first, and a process that was stopped and goes on finds it ended. A lease decides
 //! only what an answer says of things that a newer leader may know better; nothing that is acknowledged hangs on it.
+//!
+//! LEASE-2: an answer renews the lease when everything that the controller knew when it gave it is applied here, and only if
+//! it didn't find this broker fenced. A broker that was stopped and comes back to its session still believes what it led.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use types::MetadataOffset;
 
 /// A broker's.
 #[derive(Debug, Default)]
@@ -28,9 +33,49 @@ impl SessionLease {
     }
 }
 
+/// Answers of one session that wait until what they tell of is applied (LEASE-2).
+#[derive(Debug, Default)]
+pub(crate) struct Renewals(VecDeque<(MetadataOffset, Instant)>);
+
+impl Renewals {
+    /// A message that was sent then was answered by a controller whose metadata went so far.
+    pub(crate) fn answered(&mut self, sent: Instant, metadata_offset: MetadataOffset) {
+        match self.0.back_mut() {
+            // One wait for both.
+            Some((last, at)) if *last == metadata_offset => *at = (*at).max(sent),
+            _ => self.0.push_back((metadata_offset, sent)),
+        }
+    }
+
+    /// The last of those messages whose answer is applied, once.
+    pub(crate) fn take_applied(&mut self, applied: MetadataOffset) -> Option<Instant> {
+        let mut last = None;
+        while let Some((_, sent)) = self.0.pop_front_if(|(offset, _)| *offset <= applied) {
+            last = last.max(Some(sent));
+        }
+        last
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_counts_when_what_its_controller_knew_is_applied() {
+        let mut renewals = Renewals::default();
+        let first = Instant::now();
+        let second = first + Duration::from_millis(250);
+        renewals.answered(first, MetadataOffset(7));
+        renewals.answered(second, MetadataOffset(9));
+        assert_eq!(renewals.take_applied(MetadataOffset(6)), None);
+        assert_eq!(renewals.take_applied(MetadataOffset(8)), Some(first));
+        assert_eq!(renewals.take_applied(MetadataOffset(9)), Some(second));
+        assert_eq!(renewals.take_applied(MetadataOffset(9)), None);
+        renewals.answered(first, MetadataOffset(9));
+        renewals.answered(second, MetadataOffset(9));
+        assert_eq!(renewals.take_applied(MetadataOffset(9)), Some(second));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_counts_from_what_was_sent_and_never_gets_shorter() {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use types::{BrokerEpoch, ClusterId, ErrorCode, MetadataOffset};
 
 use super::applier::Applier;
+use super::lease::Renewals;
 use super::publisher::MetadataPublisher;
 use crate::controller_client::ControllerClient;
 
@@ -170,7 +171,6 @@ impl BrokerSession {
             register: (epoch == BrokerEpoch::NONE).then(|| self.broker.registration.clone()),
             metadata_offset: self.publisher.applied().0,
         };
-        let hello_sent = Instant::now();
         if tx
             .send(BrokerToController {
                 message: Some(ToController::Hello(hello)),
@@ -222,7 +222,6 @@ impl BrokerSession {
         tracing::info!(controller = %address, %epoch, "session open");
         let every = Duration::from_millis(u64::from(accepted.heartbeat_interval_ms.max(10)));
         let session = Duration::from_millis(u64::from(accepted.session_timeout_ms));
-        self.publisher.host().lease.renew(hello_sent, session);
         let ended = self.serve(tx, rx, every, session).await;
         self.state.send_modify(|state| state.open = false);
         ended
@@ -276,6 +275,7 @@ impl BrokerSession {
     ) -> Ended {
         // Each heartbeat gets one reply, in order.
         let mut unanswered: VecDeque<Instant> = VecDeque::new();
+        let mut renewals = Renewals::default();
         let mut beats = interval(every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut silent_beats = 0;
@@ -312,8 +312,8 @@ impl BrokerSession {
                             false
                         }
                         Some(FromController::Heartbeat(reply)) => {
-                            if let Some(sent) = unanswered.pop_front() {
-                                self.publisher.host().lease.renew(sent, session);
+                            if let Some(sent) = unanswered.pop_front().filter(|_| !reply.fenced) {
+                                renewals.answered(sent, MetadataOffset(reply.metadata_offset));
                             }
                             self.state.send_if_modified(|state| {
                                 let before = (state.unfenced, state.may_stop, state.remaining_leaderships);
@@ -339,6 +339,9 @@ impl BrokerSession {
                     }
                 }
             };
+            if let Some(sent) = renewals.take_applied(self.publisher.applied()) {
+                self.publisher.host().lease.renew(sent, session);
+            }
             if !room {
                 // Nobody listens: that silence is our own.
                 silent_beats = 0;

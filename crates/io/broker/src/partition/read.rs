@@ -170,11 +170,15 @@ impl Partition {
             let end = log.end_offset_for_epoch(epoch);
             match end {
                 Some(end) if end.epoch < epoch || end.end_offset < request.from => {
+                    self.knows_better()?;
                     result.diverging = Some(end);
                     return Ok((result, None));
                 }
                 _ => {}
             }
+        }
+        if request.from > log_end {
+            self.knows_better()?;
         }
         if request.from < log_start_offset || request.from > log_end {
             return Err(ReadError::OutOfRange {
@@ -261,11 +265,21 @@ impl Partition {
             return Err(ReadError::NotLeader);
         };
         if epoch > leader.leader_epoch() {
+            self.knows_better()?;
             return Ok(EpochEndAnswer { end: None });
         }
         Ok(EpochEndAnswer {
             end: leader.epoch_end(&LogEpochs(&state.log), epoch),
         })
+    }
+
+    /// Before a client is told that what it has read is nowhere: not by a leader whose successor may have it (LEASE-1). The
+    /// client would begin anew from the start of the log or from its end.
+    fn knows_better(&self) -> Result<(), ReadError> {
+        if self.host.lease.is_over() {
+            return Err(ReadError::NotLeader);
+        }
+        Ok(())
     }
 
     /// The epoch of the present leadership here.
