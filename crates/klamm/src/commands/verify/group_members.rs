@@ -149,7 +149,11 @@ impl Member {
 }
 
 impl ClientContext for Member {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+    /// A position that was reset is a warning of the client only; without it nobody can tell why offsets went back.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let text = format!("reader {}: {facility} {message}", self.reader);
+        self.recorder.record(Event::Note { text });
+    }
 }
 
 impl ConsumerContext for Member {

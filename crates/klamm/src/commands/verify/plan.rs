@@ -101,12 +101,14 @@ impl Plan {
         let mut config = self.consumer(&self.group(group));
         config
             .set("auto.offset.reset", "earliest")
+            .set("log_level", "4")
             .set(
                 "partition.assignment.strategy",
                 ASSIGNORS[usize::from(group) % ASSIGNORS.len()],
             )
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
-            .set("heartbeat.interval.ms", "1000");
+            .set("heartbeat.interval.ms", "1000")
+            .set_log_level(RDKafkaLogLevel::Warning);
         self.with_properties(config)
     }
 
