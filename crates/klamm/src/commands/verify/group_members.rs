@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::consumers::Quiet;
+use super::consumers::{Quiet, note_refusal};
 use super::plan::Plan;
 use super::read_runs::ReadRuns;
 use super::recorder::Recorder;
@@ -25,6 +25,8 @@ use super::recorder::Recorder;
 const POLL: Duration = Duration::from_millis(50);
 /// Between two commits of a member.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
+/// A group's first coordinator may have to be made, with its topic.
+const COORDINATOR_WITHIN: Duration = Duration::from_secs(60);
 /// How long a question for the committed offsets may take.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,7 @@ pub(super) struct GroupMembers {
 impl GroupMembers {
     /// Starts the members of all groups, whose reader numbers begin at `first`, group by group.
     pub(super) fn start(plan: &Plan, recorder: &Recorder, first: u16) -> Result<Self> {
+        commit_beginnings(plan)?;
         let stop = Arc::<AtomicBool>::default();
         let partitions = || (0..plan.partitions).map(|_| AtomicU64::new(0)).collect();
         let committed: Committed = Arc::new((0..plan.groups).map(|_| partitions()).collect());
@@ -96,6 +99,27 @@ impl GroupMembers {
         }
         Ok(())
     }
+}
+
+/// Commits offset 0 of every partition for groups that have no members yet. Members that had to ask for the first offset would
+/// trip over librdkafka (2.12): an answer to that question that comes late, from a leader that was paused and has a successor,
+/// sets their position back to the beginning. And like this no reset of a position is ever right: all are violations.
+fn commit_beginnings(plan: &Plan) -> Result<()> {
+    for group in 0..plan.groups {
+        let consumer: BaseConsumer<Quiet> = plan.consumer(&plan.group(group)).create_with_context(Quiet)?;
+        let mut beginnings = TopicPartitionList::new();
+        for partition in 0..plan.partitions {
+            beginnings.add_partition_offset(&plan.topic, i32::try_from(partition)?, Offset::Offset(0))?;
+        }
+        let deadline = Instant::now() + COORDINATOR_WITHIN;
+        while let Err(error) = consumer.commit(&beginnings, CommitMode::Sync) {
+            if Instant::now() > deadline {
+                return Err(error).with_context(|| format!("group {} takes no commits", plan.group(group)));
+            }
+            std::thread::park_timeout(POLL);
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the committed offsets of all groups and writes them down. A coordinator that doesn't answer now is no violation.
@@ -201,7 +225,7 @@ impl Consuming {
                     let next = u64::try_from(message.offset()).map_or(0, |offset| offset + 1);
                     read.insert(message.partition(), next);
                 }
-                Some(Err(_)) => {}
+                Some(Err(error)) => note_refusal(&self.recorder, context.reader, &error),
                 None => context.runs().flush(),
             }
             if last.elapsed() >= COMMIT_EVERY {

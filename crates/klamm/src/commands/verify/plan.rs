@@ -100,7 +100,7 @@ impl Plan {
         const ASSIGNORS: [&str; 2] = ["range", "cooperative-sticky"];
         let mut config = self.consumer(&self.group(group));
         config
-            .set("auto.offset.reset", "earliest")
+            .set("auto.offset.reset", "error")
             .set("log_level", "4")
             .set(
                 "partition.assignment.strategy",
