@@ -6,14 +6,17 @@
 //! PEER-2: a broker that was fenced is *listed* to clients for [`LISTED_FOR`] more, as Kafka does for its whole session:
 //! librdkafka (2.10 and newer) drops a broker that is no longer listed together with the partitions that it is just moving
 //! away from it, and finds their new leaders only a second later.
+//! PEER-3: a client that has just connected is told of no leader that was silent since: each that isn't known to live is
+//! asked over its stream, and the answer waits until it speaks, is lost, or is fenced. Told of one that hangs, librdkafka would
+//! wait 10 s for its first answer before it looked again; Kafka's clients are told so there.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use metadata::MetadataImage;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use types::BrokerId;
 
 /// Longer than a fencing takes when all goes well; then a leader that only this broker can't reach is named again.
@@ -24,24 +27,96 @@ const LISTED_FOR: Duration = Duration::from_secs(5);
 /// How far behind a client this broker may be in noticing that a third one died: its connections close one after the other.
 const NOTICED_WITHIN: Duration = Duration::from_millis(10);
 
+/// A leader that was heard so short a time ago needn't be asked.
+const FRESH: Duration = Duration::from_millis(50);
+/// Longer than it takes to fence a hanging broker that was the active controller, too.
+const SPEAKS_WITHIN: Duration = Duration::from_millis(3_500);
+
 /// What was noticed, and when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Peers {
     noticed: Mutex<Noticed>,
     lost: Notify,
+    /// Counts questions for a sign of life; streams pass them on.
+    asked: watch::Sender<u64>,
+    /// Counts what may end the wait for one, while somebody waits.
+    progress: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Noticed {
     lost: HashMap<BrokerId, Instant>,
     fenced: HashMap<BrokerId, Instant>,
+    /// By broker to which a stream is open: when something came from it.
+    heard: HashMap<BrokerId, Instant>,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            noticed: Mutex::default(),
+            lost: Notify::new(),
+            asked: watch::Sender::new(0),
+            progress: watch::Sender::new(0),
+        }
+    }
 }
 
 impl Peers {
     /// A stream to this broker broke or couldn't be opened. The first time counts.
     pub(crate) fn on_lost(&self, broker: BrokerId) {
-        self.noticed.lock().lost.entry(broker).or_insert_with(Instant::now);
+        let mut noticed = self.noticed.lock();
+        noticed.lost.entry(broker).or_insert_with(Instant::now);
+        noticed.heard.remove(&broker);
+        drop(noticed);
         self.lost.notify_waiters();
+        self.note_progress();
+    }
+
+    /// A stream to this broker is closed because nothing is wanted from it any more.
+    pub(crate) fn on_left(&self, broker: BrokerId) {
+        self.noticed.lock().heard.remove(&broker);
+        self.note_progress();
+    }
+
+    /// Something came over a stream from this broker.
+    pub(crate) fn on_heard(&self, broker: BrokerId) {
+        self.noticed.lock().heard.insert(broker, Instant::now());
+        self.note_progress();
+    }
+
+    /// Changes whenever a sign of life is asked for.
+    pub(crate) fn questions(&self) -> watch::Receiver<u64> {
+        self.asked.subscribe()
+    }
+
+    fn note_progress(&self) {
+        if self.progress.receiver_count() > 0 {
+            self.progress.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Waits until every broker to which a stream is open, and which isn't fenced in the image, has been heard at or after
+    /// `since`, or is lost; at most 3.5 s (PEER-3).
+    pub(crate) async fn all_heard(&self, since: Instant, is_fenced: impl Fn(BrokerId) -> bool) {
+        let mut progress = self.progress.subscribe();
+        let since = since.checked_sub(FRESH).unwrap_or(since);
+        let silent = || {
+            let noticed = self.noticed.lock();
+            let mut silent = noticed.heard.iter().filter(|(_, heard)| **heard < since);
+            silent.any(|(broker, _)| !is_fenced(*broker))
+        };
+        if !silent() {
+            return;
+        }
+        self.asked.send_modify(|count| *count += 1);
+        let deadline = Instant::now() + SPEAKS_WITHIN;
+        while silent() {
+            // Nobody who could speak, or no time left: what is known has to do.
+            if !matches!(timeout_at(deadline, progress.changed()).await, Ok(Ok(()))) {
+                return;
+            }
+        }
     }
 
     /// Waits a moment for what a client has probably noticed just now. Over in 10 ms, whatever happens.
@@ -52,7 +127,9 @@ impl Peers {
 
     /// A stream to this broker is open.
     pub(crate) fn on_reached(&self, broker: BrokerId) {
-        self.noticed.lock().lost.remove(&broker);
+        let mut noticed = self.noticed.lock();
+        noticed.lost.remove(&broker);
+        noticed.heard.insert(broker, Instant::now());
     }
 
     /// Notes who was fenced between two images.
@@ -67,6 +144,8 @@ impl Peers {
             }
         }
         noticed.fenced.retain(|id, _| newer.broker(*id).is_some());
+        drop(noticed);
+        self.note_progress();
     }
 
     /// Whether a leader is out of reach as seen from here (PEER-1).
@@ -114,6 +193,41 @@ mod tests {
         assert!(peers.is_lost(PEER));
         peers.on_reached(PEER);
         assert!(!peers.is_lost(PEER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_client_waits_for_silent_leaders_until_they_speak_are_lost_or_fenced() {
+        let peers = Peers::default();
+        let unfenced = |_: BrokerId| false;
+        // Nobody is followed: nothing to wait for.
+        peers.all_heard(Instant::now(), unfenced).await;
+        peers.on_reached(PEER);
+        peers.all_heard(Instant::now(), unfenced).await;
+        assert!(!peers.questions().has_changed().unwrap());
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut questions = peers.questions();
+        let began = Instant::now();
+        let answers = async {
+            questions.changed().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            peers.on_heard(PEER);
+        };
+        tokio::join!(peers.all_heard(began, unfenced), answers);
+        assert_eq!(began.elapsed(), Duration::from_millis(700));
+
+        tokio::time::advance(Duration::from_secs(1)).await;
+        peers.all_heard(Instant::now(), |broker| broker == PEER).await;
+        let began = Instant::now();
+        peers.all_heard(began, unfenced).await;
+        assert_eq!(began.elapsed(), SPEAKS_WITHIN, "a wait has an end");
+        let loses = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            peers.on_lost(PEER);
+        };
+        let began = Instant::now();
+        tokio::join!(peers.all_heard(began, unfenced), loses);
+        assert_eq!(began.elapsed(), Duration::from_millis(100));
     }
 
     fn image(fenced: bool) -> MetadataImage {

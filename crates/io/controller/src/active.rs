@@ -8,7 +8,8 @@ use std::time::Duration;
 use metadata::control::{ConfigRules, ControlDefaults};
 use metadata::proto::control_request::Request;
 use metadata::proto::{BootstrapRequest, ControlRequest, RebalanceLeadersRequest};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use types::BrokerId;
 
 use crate::service::Controller;
 
@@ -54,8 +55,11 @@ impl Controller {
     pub(crate) async fn watch_leadership(self: Arc<Self>) {
         let mut leadership = self.quorum().leadership();
         let mut acting: Option<(u64, tokio::task::JoinHandle<()>)> = None;
+        let mut before: Option<BrokerId> = None;
         loop {
             let current = leadership.borrow_and_update().clone();
+            let other = current.leader.as_ref().map(|(leader, _)| *leader);
+            before = other.filter(|leader| *leader != self.identity.node_id()).or(before);
             let term = current.active.then_some(current.term);
             if acting.as_ref().map(|(term, _)| *term) != term {
                 if let Some((_, task)) = acting.take() {
@@ -64,7 +68,7 @@ impl Controller {
                 }
                 if let Some(term) = term {
                     tracing::info!(term, "active controller");
-                    acting = Some((term, tokio::spawn(Arc::clone(&self).act(term))));
+                    acting = Some((term, tokio::spawn(Arc::clone(&self).act(term, before))));
                 }
             }
             if leadership.changed().await.is_err() {
@@ -73,9 +77,18 @@ impl Controller {
         }
     }
 
-    /// One term as the active controller.
-    async fn act(self: Arc<Self>, term: u64) {
-        self.sessions().begin_term();
+    /// When that node was last heard over Raft.
+    fn heard_over_raft(&self, node: BrokerId) -> Option<Instant> {
+        let status = self.quorum().status();
+        let mut members = status.voters.iter().chain(&status.learners);
+        let silence = members.find(|member| member.node_id == node)?.last_contact?;
+        Instant::now().checked_sub(silence)
+    }
+
+    /// One term as the active controller, after that one's.
+    async fn act(self: Arc<Self>, term: u64, before: Option<BrokerId>) {
+        let deposed = before.and_then(|node| Some((node, self.heard_over_raft(node)?)));
+        self.sessions().begin_term(deposed);
         self.bootstrap().await;
         let image = Arc::clone(&self.quorum().images().borrow().image);
         for broker in image.brokers().filter(|broker| !broker.fenced) {

@@ -42,8 +42,8 @@ impl Controller {
     }
 
     /// Watches a broker that has no stream, until it has one: fenced as soon as its port refuses, else when its session's clock
-    /// runs out, which began with the last sign of life, or, unheard of in this term, begins now. A process that is killed closes its connections before its listener, so one dial that finds somebody
-    /// there proves nothing yet.
+    /// runs out, which began with the last sign of life, or, unheard of in this term, begins now. A process that is killed
+    /// closes its connections before its listener, so one dial that finds somebody there proves nothing yet.
     async fn watch(&self, broker: BrokerId, epoch: BrokerEpoch, term: u64) {
         let image = Arc::clone(&self.quorum.images().borrow().image);
         if image
@@ -54,7 +54,7 @@ impl Controller {
             return;
         }
         let session = self.sessions.of(broker, epoch);
-        let since = session.map_or_else(Instant::now, |session| session.last_seen);
+        let since = session.map_or_else(|| self.sessions.last_sign(broker), |session| session.last_seen);
         let deadline = since + self.config.session_timeout;
         while self.active_term() == Some(term) && self.is_silent(broker, epoch) {
             if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {

@@ -31,6 +31,8 @@ struct State {
     sessions: HashMap<BrokerId, Session>,
     next_stream: u64,
     term_began: Option<Instant>,
+    /// The broker whose controller was deposed, and its last sign of life over Raft.
+    deposed: Option<(BrokerId, Instant)>,
     fenced_early: HashMap<BrokerId, (BrokerEpoch, Instant)>,
 }
 
@@ -137,9 +139,19 @@ impl Sessions {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// This node is the active controller from now on: it has heard of nobody yet.
-    pub(crate) fn begin_term(&self) {
-        self.state.lock().term_began = Some(Instant::now());
+    /// This node is the active controller from now on: it has heard of nobody yet, but for the broker of the one before it,
+    /// which gave its last sign of life over Raft.
+    pub(crate) fn begin_term(&self, deposed: Option<(BrokerId, Instant)>) {
+        let mut state = self.state.lock();
+        state.term_began = Some(Instant::now());
+        state.deposed = deposed;
+    }
+
+    /// When the broker was last heard, without a session in this term: its clock runs from then, else from now.
+    pub(crate) fn last_sign(&self, broker: BrokerId) -> Instant {
+        let state = self.state.lock();
+        let deposed = state.deposed.filter(|(deposed, _)| *deposed == broker);
+        deposed.map_or_else(Instant::now, |(_, heard)| heard)
     }
 
     /// Whether somebody that lives may not have said so yet: a new controller hears of the brokers one after the other.

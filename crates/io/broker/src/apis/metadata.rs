@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metadata::{MetadataImage, PartitionRegistration, TopicImage};
+use tokio::time::Instant;
 use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicName};
 use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
@@ -19,7 +20,7 @@ use crate::peers::Peers;
 
 /// Topics that one request may create: more are a mistake, and would keep the controller busy.
 const CREATED_TOPICS_MAX: usize = 1_000;
-/// Clients that have just connected learn the cluster, and are answered at once.
+/// Clients that have just connected learn the cluster: what they are told must hold (PEER-3).
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
@@ -37,6 +38,9 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     // once, and when it is told the old leader, not again before a second has passed.
     if request.client.opened.elapsed() > SETTLED {
         broker.host.peers.notice().await;
+    } else {
+        let is_fenced = |id| broker.host.image.load().broker(id).is_none_or(|peer| peer.fenced);
+        broker.host.peers.all_heard(Instant::now(), is_fenced).await;
     }
     let image = broker.host.image.load();
     let view = View {

@@ -14,7 +14,7 @@ use rpc::proto::follower_to_leader::Message as FromFollower;
 use rpc::proto::leader_to_follower::Message as ToFollower;
 use rpc::proto::{
     AckBatch, FollowAppends, FollowBehind, FollowPartition, FollowRefused, FollowRestart, FollowTruncate,
-    FollowerToLeader, Lane, LeaderToFollower, PushBatch, ReplicationAccepted,
+    FollowerToLeader, Lane, LeaderToFollower, ProbeReply, PushBatch, ReplicationAccepted,
 };
 use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
@@ -223,6 +223,7 @@ impl ReplicationService for ReplicationServer {
                             partition.on_unfollow(&stream, follow_id);
                         }
                     }
+                    Some(FromFollower::Probe(_)) => stream.reply(ToFollower::Probed(ProbeReply {})),
                     Some(FromFollower::Hello(_)) | None => break,
                 }
             }

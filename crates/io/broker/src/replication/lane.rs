@@ -10,8 +10,8 @@ use std::time::Duration;
 use rpc::proto::follower_to_leader::Message as ToLeader;
 use rpc::proto::leader_to_follower::Message as FromLeader;
 use rpc::proto::{
-    Ack, AckBatch, FollowPartition, FollowRefused, FollowerToLeader, Lane, LeaderToFollower, Push, ReplicationHello,
-    Unfollow,
+    Ack, AckBatch, FollowPartition, FollowRefused, FollowerToLeader, Lane, LeaderToFollower, Probe, Push,
+    ReplicationHello, Unfollow,
 };
 use rpc::{Link, PeerAddress};
 use tokio::sync::mpsc;
@@ -97,7 +97,9 @@ impl LaneTask {
                     if !self.serve(link, &mut commands).await {
                         return;
                     }
-                    if !self.followed.is_empty() {
+                    if self.followed.is_empty() {
+                        self.shared.host.peers.on_left(self.leader);
+                    } else {
                         self.shared.host.peers.on_lost(self.leader);
                     }
                 }
@@ -184,6 +186,7 @@ impl LaneTask {
     ) -> bool {
         let Link { tx, mut rx } = link;
         let acks = Arc::clone(&self.acks);
+        let mut questions = self.shared.host.peers.questions();
         let ids: Vec<TopicIdPartition> = self.followed.keys().copied().collect();
         for id in ids {
             if !self.follow(id, &tx).await {
@@ -195,6 +198,7 @@ impl LaneTask {
             tokio::select! {
                 message = rx.recv() => {
                     let Some(message) = message else { return true };
+                    self.shared.host.peers.on_heard(self.leader);
                     if !self.handle(message, &tx).await {
                         return true;
                     }
@@ -205,6 +209,11 @@ impl LaneTask {
                         }
                     }
                     if !self.send_acks(&tx).await {
+                        return true;
+                    }
+                }
+                Ok(()) = questions.changed() => {
+                    if !send(&tx, ToLeader::Probe(Probe {})).await {
                         return true;
                     }
                 }
@@ -334,7 +343,7 @@ impl LaneTask {
                 true
             }
             Some(FromLeader::Behind(behind)) => self.move_to(Lane::CatchUp, FollowId(behind.follow_id), tx).await,
-            Some(FromLeader::Appends(_) | FromLeader::Accepted(_)) | None => true,
+            Some(FromLeader::Appends(_) | FromLeader::Accepted(_) | FromLeader::Probed(_)) | None => true,
         }
     }
 
