@@ -13,7 +13,7 @@ use thiserror::Error;
 use types::{BrokerEpoch, BrokerId, EpochEnd, FollowId, LeaderEpoch, Offset};
 
 /// What a replica asks its leader, once for each follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FollowRequest {
     /// The replica.
     pub replica: BrokerId,

@@ -7,7 +7,7 @@ use thiserror::Error;
 use types::{BrokerId, FollowId, LeaderEpoch, Offset};
 
 /// A replica that follows, or waits for a leader.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FollowerState {
     /// The leadership it believes in.
     pub leader_epoch: LeaderEpoch,

@@ -1,12 +1,14 @@
 //! The in-sync replicas as the leader knows them (KIP-497).
 //!
 //! ISR-1: while a change is in flight, the leader commits against the maximal ISR (old and proposed members together),
-//! because the controller may already have taken the change whose answer is still on the way.
+//! because the controller may already have taken the change whose answer is still on the way. An answer doesn't end that, only
+//! a committed partition epoch does: a copy of the proposal, sent when an answer was late, may still be taken after another
+//! copy was refused (found by crates/testing/model).
 
 use types::BrokerId;
 
 /// Committed membership, and the change that is in flight, if any.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Isr {
     /// The controller's last word.
     Committed {

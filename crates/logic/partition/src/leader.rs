@@ -27,7 +27,7 @@ pub struct LeaderEffects {
 }
 
 /// An ISR change for the controller to commit or refuse (AlterPartition).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IsrProposal {
     /// The leadership that proposes.
     pub leader_epoch: LeaderEpoch,
@@ -35,15 +35,6 @@ pub struct IsrProposal {
     pub partition_epoch: PartitionEpoch,
     /// The new members with their incarnations, the leader among them.
     pub new_isr: Vec<(BrokerId, BrokerEpoch)>,
-}
-
-/// What became of a proposal that wasn't taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IsrRefusal {
-    /// The controller looked at the very state that it was made for and said no: nothing changed.
-    Ineligible,
-    /// The controller is ahead of this broker's image; the image will bring the outcome.
-    Outdated,
 }
 
 /// Where a leadership starts from.
@@ -74,7 +65,7 @@ pub struct LeadershipStart {
 }
 
 /// A follower's progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FollowerAck {
     /// Who acknowledges.
     pub replica: BrokerId,
@@ -85,7 +76,7 @@ pub struct FollowerAck {
 }
 
 /// What is known of a remote replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReplicaProgress {
     /// Its incarnation, once it has followed.
     pub broker_epoch: BrokerEpoch,
@@ -102,7 +93,7 @@ pub struct ReplicaProgress {
 }
 
 /// One leadership.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LeaderState {
     local: BrokerId,
     local_epoch: BrokerEpoch,
@@ -298,7 +289,10 @@ impl LeaderState {
             return LeaderEffects::default();
         };
         // An acknowledgement above the log end is of bytes that were never sent: an old or a broken peer.
-        if remote.follow != Some(ack.follow_id) || ack.end > log_end || remote.end > Some(ack.end) {
+        let is_current = remote.follow == Some(ack.follow_id);
+        #[cfg(feature = "bugs")]
+        let is_current = is_current || bugs::is_planted(bugs::Bug::CountOldStreamsAck);
+        if !is_current || ack.end > log_end || remote.end > Some(ack.end) {
             return LeaderEffects::default();
         }
         remote.end = Some(ack.end);
@@ -309,6 +303,8 @@ impl LeaderState {
     }
 
     /// The controller's word on this partition within this leadership. An older one than known changes nothing.
+    ///
+    /// Nothing else ends a proposal (ISR-1): its refusal, too, is a committed change of the partition epoch.
     pub fn on_partition_change(
         &mut self,
         partition_epoch: PartitionEpoch,
@@ -329,17 +325,6 @@ impl LeaderState {
         self.isr = Isr::Committed { members: isr.to_vec() };
         self.set_replicas(replicas, now);
         self.advance()
-    }
-
-    /// A proposal came back refused.
-    pub fn on_isr_refused(&mut self, partition_epoch: PartitionEpoch, refusal: IsrRefusal) -> LeaderEffects {
-        if partition_epoch == self.partition_epoch && refusal == IsrRefusal::Ineligible {
-            self.isr = Isr::Committed {
-                members: self.isr.committed().to_vec(),
-            };
-            return self.advance();
-        }
-        LeaderEffects::default()
     }
 
     /// Time passed: members that lag leave, replicas that became eligible join.

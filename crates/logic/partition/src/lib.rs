@@ -17,4 +17,4 @@ pub use admission::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
 pub use follow::{EpochLookup, FollowAnswer, FollowRefusal, FollowRequest, truncation_target};
 pub use follower::{FollowerState, PushRefusal};
 pub use isr::Isr;
-pub use leader::{FollowerAck, IsrProposal, IsrRefusal, LeaderEffects, LeaderState, LeadershipStart, ReplicaProgress};
+pub use leader::{FollowerAck, IsrProposal, LeaderEffects, LeaderState, LeadershipStart, ReplicaProgress};

@@ -24,7 +24,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
-use partition::{EpochLookup, FollowerState, IsrProposal, IsrRefusal, LeaderEffects, LeaderState};
+use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState};
 use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
 use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, TopicName};
@@ -256,22 +256,14 @@ impl Partition {
         if state.retired { None } else { state.proposal.clone() }
     }
 
-    /// The controller refused the proposal made at `partition_epoch`.
-    pub fn on_proposal_refused(&self, partition_epoch: PartitionEpoch, refusal: IsrRefusal) {
-        let wakes = {
-            let mut state = self.lock();
-            let Role::Leader(leader) = &mut state.role else { return };
-            let effects = leader.on_isr_refused(partition_epoch, refusal);
-            if state
-                .proposal
-                .as_ref()
-                .is_some_and(|proposal| proposal.partition_epoch == partition_epoch)
-            {
-                state.proposal = None;
-            }
-            state.settle(effects)
-        };
-        self.run(wakes);
+    /// The controller refused the proposal made at `partition_epoch`: it isn't sent again. What the rules make of it, the
+    /// image brings (ISR-1).
+    pub fn on_proposal_refused(&self, partition_epoch: PartitionEpoch) {
+        let mut state = self.lock();
+        let refused = |proposal: &IsrProposal| proposal.partition_epoch == partition_epoch;
+        if state.proposal.as_ref().is_some_and(refused) {
+            state.proposal = None;
+        }
     }
 
     /// After unlocking.

@@ -10,7 +10,6 @@ use std::time::Duration;
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
 use metadata::proto::{AlterPartitionItem, AlterPartitionRequest, IsrMember, PartitionId};
-use partition::IsrRefusal;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use types::{ErrorCode, PartitionEpoch, PartitionIndex, TopicId, TopicIdPartition, Uuid};
@@ -134,13 +133,12 @@ async fn send(replicas: &ReplicaManager, controller: &ControllerClient, due: BTr
         let Some((_, epoch)) = sent.iter().find(|(sent, _)| *sent == id) else {
             continue;
         };
-        let refusal = match code {
-            ErrorCode::IneligibleReplica | ErrorCode::InvalidRequest => IsrRefusal::Ineligible,
-            _ => IsrRefusal::Outdated,
-        };
         tracing::debug!(%id, %code, message = answer.error_message, "an ISR change was refused");
-        if let Some(partition) = replicas.partition(id) {
-            partition.on_proposal_refused(*epoch, refusal);
+        // A controller that knows less than this broker can't bring the outcome: another one is asked.
+        if code != ErrorCode::NotController
+            && let Some(partition) = replicas.partition(id)
+        {
+            partition.on_proposal_refused(*epoch);
         }
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! Compare-and-set on the partition epoch. Only members that are active, and whose incarnation is the one that the
 //! leader knows, get in: a replica that restarted with an older log under the same id is refused.
+//!
+//! ISR-4: such a refusal raises the partition epoch, so that no copy of the request which is still on its way can be taken when
+//! the member has become eligible: the leader commits without it as soon as it learns of the refusal. Kafka's leader goes by
+//! the answer alone.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +91,7 @@ pub fn alter_partition(
     let mut partitions = Vec::with_capacity(request.partitions.len());
     let mut seen = BTreeSet::new();
     for item in &request.partitions {
-        let twice = Err(AlterPartitionError::Invalid("the partition is named twice"));
+        let twice = AlterPartitionError::Invalid("the partition is named twice");
         let first = item
             .partition
             .as_ref()
@@ -95,10 +99,10 @@ pub fn alter_partition(
         let decided = if first {
             decide(image, leader, item, context)
         } else {
-            twice
+            Decided::from(Err(twice))
         };
         partitions.push(result(image, item, leader, &decided));
-        records.extend(decided.ok().flatten());
+        records.extend(decided.record);
     }
     Ok(Decision {
         records,
@@ -106,7 +110,37 @@ pub fn alter_partition(
     })
 }
 
-fn decide(
+struct Decided {
+    record: Option<MetadataRecord>,
+    error: Option<AlterPartitionError>,
+}
+
+impl From<Result<Option<MetadataRecord>, AlterPartitionError>> for Decided {
+    fn from(decided: Result<Option<MetadataRecord>, AlterPartitionError>) -> Self {
+        match decided {
+            Ok(record) => Self { record, error: None },
+            Err(error) => Self {
+                record: None,
+                error: Some(error),
+            },
+        }
+    }
+}
+
+fn decide(image: &MetadataImage, leader: BrokerId, item: &AlterPartitionItem, context: &ControlContext<'_>) -> Decided {
+    let decided = change(image, leader, item, context);
+    let Err(error @ AlterPartitionError::IneligibleReplica(_)) = decided else {
+        return decided.into();
+    };
+    let builder =
+        partition_id(item).and_then(|id| PartitionChangeBuilder::new(Liveness::of(image), id, context.defaults));
+    Decided {
+        record: builder.and_then(|builder| builder.refused().build()),
+        error: Some(error),
+    }
+}
+
+fn change(
     image: &MetadataImage,
     leader: BrokerId,
     item: &AlterPartitionItem,
@@ -213,13 +247,13 @@ fn result(
     image: &MetadataImage,
     item: &AlterPartitionItem,
     leader: BrokerId,
-    decided: &Result<Option<MetadataRecord>, AlterPartitionError>,
+    decided: &Decided,
 ) -> AlterPartitionResult {
     let partition = partition_id(item).and_then(|id| image.partition(id));
-    let after = partition.map(|partition| super::after(partition, decided.as_ref().ok().and_then(Option::as_ref)));
-    let deposed = decided.is_ok() && after.as_ref().is_some_and(|after| after.leader != Some(leader));
+    let after = partition.map(|partition| super::after(partition, decided.record.as_ref()));
+    let deposed = decided.error.is_none() && after.as_ref().is_some_and(|after| after.leader != Some(leader));
     let new_leader = AlterPartitionError::NewLeaderElected;
-    let error = decided.as_ref().err().or(deposed.then_some(&new_leader));
+    let error = decided.error.as_ref().or(deposed.then_some(&new_leader));
     AlterPartitionResult {
         partition: Some(item.partition.clone().unwrap_or_default()),
         error_code: error.map_or(0, |error| error.code().code().into()),

@@ -114,6 +114,7 @@ pub(crate) struct PartitionChangeBuilder<'a> {
     election: Election,
     unclean_shutdown: Option<BrokerId>,
     recovered: bool,
+    refused: bool,
     isr: Vec<BrokerId>,
     replicas: Vec<BrokerId>,
     adding: Vec<BrokerId>,
@@ -135,6 +136,7 @@ impl<'a> PartitionChangeBuilder<'a> {
             election: if unclean { Election::Unclean } else { Election::Online },
             unclean_shutdown: None,
             recovered: false,
+            refused: false,
             isr: partition.isr.clone(),
             replicas: partition.replicas.clone(),
             adding: partition.adding.clone(),
@@ -181,6 +183,12 @@ impl<'a> PartitionChangeBuilder<'a> {
     /// The leader told that it recovered from its unclean election.
     pub(crate) fn recovered(mut self) -> Self {
         self.recovered = true;
+        self
+    }
+
+    /// A proposal for the present partition epoch was refused: the epoch rises even if nothing else changes.
+    pub(crate) fn refused(mut self) -> Self {
+        self.refused = true;
         self
     }
 
@@ -249,7 +257,8 @@ impl<'a> PartitionChangeBuilder<'a> {
             removing: changed(&now.removing, &self.removing),
             recovering: (recovering != recovering_now).then_some(recovering),
         };
-        let changes_something = change.replicas.is_some()
+        let changes_something = self.refused
+            || change.replicas.is_some()
             || change.isr.is_some()
             || change.elr.is_some()
             || change.last_known_elr.is_some()

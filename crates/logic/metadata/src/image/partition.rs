@@ -19,7 +19,7 @@ pub enum LeaderRecovery {
 }
 
 /// What the cluster has committed about one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PartitionRegistration {
     /// The replicas in the order of preference; the first is the preferred leader.
     pub replicas: Vec<BrokerId>,

@@ -140,11 +140,9 @@ fn a_proposed_member_counts_before_the_controller_answers() {
         None,
         "replica 2 may be in the ISR"
     );
-    assert_eq!(
-        state.on_isr_refused(PartitionEpoch(5), IsrRefusal::Outdated),
-        LeaderEffects::default()
-    );
-    let effects = state.on_isr_refused(PartitionEpoch(5), IsrRefusal::Ineligible);
+    // The refusal as the image brings it: the same members with another epoch.
+    let replicas = [1, 2, 3].map(BrokerId);
+    let effects = state.on_partition_change(PartitionEpoch(6), &replicas, &[BrokerId(1)], TimestampMs(2));
     assert_eq!(effects.high_watermark, Some(Offset(15)));
 }
 
@@ -294,7 +292,9 @@ proptest::proptest! {
                     let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, at);
                 }
                 _ => {
-                    let _ = state.on_isr_refused(PartitionEpoch(epoch), IsrRefusal::Ineligible);
+                    epoch += 1;
+                    let members = state.isr().committed().to_vec();
+                    let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, at);
                 }
             }
             let high = state.high_watermark();

@@ -62,14 +62,36 @@ fn fenced_stopping_and_restarted_replicas_arent_eligible() {
     cluster.fence(2);
     cluster.shut_down(3);
     cluster.start(4, false);
-    for isr in [[1, 2], [1, 3]] {
-        assert_eq!(code(cluster.propose(id, &isr).error_code), ErrorCode::IneligibleReplica);
-    }
     assert_eq!(
         code(cluster.alter(id, before_restart).error_code),
         ErrorCode::IneligibleReplica
     );
+    for isr in [[1, 2], [1, 3]] {
+        assert_eq!(code(cluster.propose(id, &isr).error_code), ErrorCode::IneligibleReplica);
+    }
     assert_eq!(cluster.propose(id, &[1, 4]).error_code, 0);
+}
+
+/// Found by crates/testing/model: the leader had committed without the member by then.
+#[test]
+fn a_copy_of_a_refused_proposal_is_not_taken_when_its_member_has_become_eligible() {
+    let mut cluster = Cluster::with_brokers(2, 1);
+    let id = cluster.topic("t", &[1, 2]);
+    cluster.propose(id, &[1]);
+    let late = cluster.proposal(id, &[1, 2]);
+    cluster.fence(2);
+    let refused = cluster.alter(id, late.clone());
+    assert_eq!(code(refused.error_code), ErrorCode::IneligibleReplica);
+    assert_eq!(
+        (refused.isr, refused.partition_epoch),
+        (vec![1], late.partition_epoch + 1)
+    );
+    assert!(cluster.unfence(2));
+    assert_eq!(
+        code(cluster.alter(id, late).error_code),
+        ErrorCode::InvalidUpdateVersion
+    );
+    assert_eq!(cluster.propose(id, &[1, 2]).error_code, 0);
 }
 
 #[test]
