@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::local_cluster::{Layout, LocalCluster, PortChoice};
+use crate::local_cluster::{Layout, LocalCluster, PortChoice, Surroundings};
 use crate::stop_signal::StopSignal;
 
 /// Where a cluster's ports are looked for unless one is asked for.
@@ -67,7 +67,13 @@ fn start(arguments: &DevArguments) -> anyhow::Result<()> {
     let layout = Layout::of(&data, arguments.nodes, choice)?;
     // Asked before the nodes run: a Ctrl-C reaches them as well, and they must not be left behind by it.
     let stop = StopSignal::listen()?;
-    let mut cluster = LocalCluster::start(&data, arguments.ephemeral, layout, &arguments.overrides)?;
+    let mut cluster = LocalCluster::start(
+        &data,
+        arguments.ephemeral,
+        layout,
+        &arguments.overrides,
+        Surroundings::default(),
+    )?;
     cluster.wait_until_ready(&stop)?;
     announce(arguments, cluster.layout(), &data, began.elapsed())?;
     while !stop.requested() {

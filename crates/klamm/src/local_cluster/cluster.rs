@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::Signal;
 
+use super::clock::Clock;
+use super::disks::NodeDisks;
 use super::layout::Layout;
 use super::node_process::NodeProcess;
 use crate::stop_signal::StopSignal;
@@ -18,6 +20,17 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks at a node.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// What nodes have of their own besides their directories, because faults need it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Surroundings {
+    /// File systems.
+    pub(crate) disks: bool,
+    /// A second one for the metadata log, on every node with an even id.
+    pub(crate) metadata_disks: bool,
+    /// Clocks.
+    pub(crate) clocks: bool,
+}
 
 /// A running cluster. Dropping it kills the nodes, and removes what is ephemeral.
 #[derive(Debug)]
@@ -30,7 +43,13 @@ pub(crate) struct LocalCluster {
 
 impl LocalCluster {
     /// Starts all nodes of the layout and returns at once.
-    pub(crate) fn start(data: &Path, ephemeral: bool, layout: Layout, overrides: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        data: &Path,
+        ephemeral: bool,
+        layout: Layout,
+        overrides: &[String],
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
         let mut cluster = Self {
             nodes: Vec::new(),
             data: data.to_owned(),
@@ -38,7 +57,13 @@ impl LocalCluster {
             layout,
         };
         for id in 1..=cluster.layout.nodes.len() {
-            let mut node = NodeProcess::prepare(data, id, &cluster.layout, overrides)?;
+            let apart = surroundings.metadata_disks && id.is_multiple_of(2);
+            let disks = surroundings
+                .disks
+                .then(|| NodeDisks::create(data, id, apart))
+                .transpose()?;
+            let clock = surroundings.clocks.then(|| Clock::create(data, id)).transpose()?;
+            let mut node = NodeProcess::prepare(data, id, &cluster.layout, overrides, disks, clock)?;
             node.start()?;
             cluster.nodes.push(node);
         }

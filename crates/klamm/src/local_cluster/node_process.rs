@@ -11,8 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::clock::Clock;
+use super::disks::{Directories, NodeDisks};
 use super::layout::{Layout, NodePlace};
 
+/// The variable that takes the place of the machine's boot id.
+const BOOT_ID: &str = "KLAMM_BOOT_ID";
 /// How long a question for readiness may take.
 const READY_ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
@@ -24,20 +28,36 @@ pub(crate) struct NodeProcess {
     properties: PathBuf,
     log: PathBuf,
     overrides: Vec<String>,
+    directories: Directories,
+    disks: Option<NodeDisks>,
+    clock: Option<Clock>,
     child: Option<Child>,
 }
 
 impl NodeProcess {
     /// Node `id` (from 1) of a layout; writes its properties into `data`.
-    pub(crate) fn prepare(data: &Path, id: usize, layout: &Layout, overrides: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(
+        data: &Path,
+        id: usize,
+        layout: &Layout,
+        overrides: &[String],
+        disks: Option<NodeDisks>,
+        clock: Option<Clock>,
+    ) -> anyhow::Result<Self> {
         let place = layout
             .nodes
             .get(id - 1)
             .with_context(|| format!("no node {id}"))?
             .clone();
         let path = data.join(format!("node{id}.properties"));
-        let logs = fs::canonicalize(data)?.join(format!("node{id}"));
-        fs::write(&path, properties(id, &place, layout, &logs))
+        let directories = match &disks {
+            Some(disks) => disks.directories(),
+            None => Directories {
+                data: fs::canonicalize(data)?.join(format!("node{id}")),
+                metadata: None,
+            },
+        };
+        fs::write(&path, properties(id, &place, layout, &directories))
             .with_context(|| format!("can't write {}", path.display()))?;
         Ok(Self {
             id,
@@ -45,6 +65,9 @@ impl NodeProcess {
             properties: path,
             log: data.join(format!("node{id}.log")),
             overrides: overrides.to_vec(),
+            directories,
+            disks,
+            clock,
             child: None,
         })
     }
@@ -77,6 +100,10 @@ impl NodeProcess {
         for assignment in &self.overrides {
             command.arg("--override").arg(assignment);
         }
+        command.envs(self.clock.iter().flat_map(Clock::environment));
+        if let Some(id) = self.disks.as_ref().and_then(NodeDisks::boot_id) {
+            command.env(BOOT_ID, id);
+        }
         // A Ctrl-C is for this process alone: it stops the nodes in good order.
         command.process_group(0);
         let child = command
@@ -95,6 +122,61 @@ impl NodeProcess {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// The power is gone: the process and what its disks hadn't synced. A frozen process dies, too.
+    pub(crate) fn cut_power(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.disks_mut()?.cut_power()
+    }
+
+    /// The power is back: the disks are there, under another boot id, and the process runs.
+    pub(crate) fn restore_power(&mut self) -> anyhow::Result<()> {
+        if self.child.is_some() {
+            // It was frozen for a cut that never came.
+            return self.signal(Signal::CONT);
+        }
+        self.disks_mut()?.restore_power()?;
+        self.start()
+    }
+
+    /// Empties its directories. It mustn't run.
+    pub(crate) fn wipe(&self) -> anyhow::Result<()> {
+        ensure!(self.child.is_none(), "node {} runs", self.id);
+        self.directories.wipe()
+    }
+
+    /// Its own disks.
+    pub(crate) fn disks(&self) -> anyhow::Result<&NodeDisks> {
+        self.disks
+            .as_ref()
+            .with_context(|| format!("node {} has no disks of its own", self.id))
+    }
+
+    fn disks_mut(&mut self) -> anyhow::Result<&mut NodeDisks> {
+        self.disks
+            .as_mut()
+            .with_context(|| format!("node {} has no disks of its own", self.id))
+    }
+
+    /// Its own clock.
+    pub(crate) fn clock(&self) -> anyhow::Result<&Clock> {
+        self.clock
+            .as_ref()
+            .with_context(|| format!("node {} has no clock of its own", self.id))
+    }
+
+    /// Whether it goes by its own clock: a program may be built so that it can't.
+    pub(crate) fn goes_by_its_clock(&self) -> bool {
+        match (&self.clock, &self.child) {
+            (Some(clock), Some(child)) => clock.is_used_by(child.id()),
+            (_, _) => false,
+        }
+    }
+
+    /// The process's number, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// SIGTERM, SIGSTOP or SIGCONT.
@@ -146,13 +228,18 @@ impl Drop for NodeProcess {
     }
 }
 
-fn properties(id: usize, place: &NodePlace, layout: &Layout, logs: &Path) -> String {
+fn properties(id: usize, place: &NodePlace, layout: &Layout, directories: &Directories) -> String {
     let voters: Vec<String> = layout
         .nodes
         .iter()
         .enumerate()
         .map(|(at, node)| format!("{}@{}:{}", at + 1, node.host, node.controller))
         .collect();
+    let metadata = directories
+        .metadata
+        .as_ref()
+        .map(|path| format!("metadata.log.dir={}\n", path.display()))
+        .unwrap_or_default();
     let count = layout.nodes.len();
     let replication = count.min(3);
     let min_isr = if count >= 3 { 2 } else { 1 };
@@ -172,8 +259,8 @@ fn properties(id: usize, place: &NodePlace, layout: &Layout, logs: &Path) -> Str
          offsets.topic.replication.factor={replication}\ntransaction.state.log.replication.factor={replication}\n\
          transaction.state.log.min.isr={min_isr}\nshare.coordinator.state.topic.replication.factor={replication}\n\
          share.coordinator.state.topic.min.isr={min_isr}\ngroup.initial.rebalance.delay.ms=0\n\
-         klamm.http.listener={host}:{http}\n",
+         klamm.http.listener={host}:{http}\n{metadata}",
         voters.join(","),
-        logs.display(),
+        directories.data.display(),
     )
 }

@@ -165,6 +165,9 @@ pub enum Event {
         fault: u32,
         /// What was done to whom.
         name: String,
+        /// The kinds of what was done, by their names on the command line; more than one if faults overlap.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kinds: Vec<String>,
     },
     /// What was done was undone: the process runs again, the link is there again.
     FaultEnded {

@@ -57,6 +57,8 @@ pub struct Phase {
     pub fault: u32,
     /// What was done to whom.
     pub name: String,
+    /// The kinds of what was done.
+    pub kinds: Vec<String>,
     /// When.
     pub began_us: u64,
     /// When it was undone.
@@ -131,9 +133,10 @@ impl Timeline {
                     Some(ReaderKind::Final) | None => {}
                 }
             }
-            Event::FaultBegan { fault, name } => self.faults.push(Phase {
+            Event::FaultBegan { fault, name, kinds } => self.faults.push(Phase {
                 fault: *fault,
                 name: name.clone(),
+                kinds: kinds.clone(),
                 began_us: us,
                 ended_us: None,
                 whole_us: None,
@@ -363,6 +366,7 @@ mod tests {
                 Event::FaultBegan {
                     fault: 0,
                     name: "kill".into(),
+                    kinds: vec!["kill".into()],
                 },
             ),
             (9_200_000, Event::FaultEnded { fault: 0 }),

@@ -1,5 +1,6 @@
 //! What the cluster says of itself: who leads, who is in sync, who is the active controller; and the topic's creation.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -10,7 +11,8 @@ use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::describe_quorum_request::{PartitionData, TopicData};
 use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse, TopicName,
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, FindCoordinatorRequest, MetadataRequest,
+    MetadataResponse, TopicName,
 };
 use wire::protocol::StrBytes;
 
@@ -38,18 +40,26 @@ impl ClusterState {
         Ok(Self { connection, runtime })
     }
 
-    /// Creates the topic; without a replication factor the cluster's default counts.
-    pub(super) fn create_topic(&self, topic: &str, partitions: u32, replication_factor: Option<i16>) -> Result<()> {
+    /// Creates the topic; without a replication factor the cluster's default counts. `asked` are its configs, by name.
+    pub(super) fn create_topic(
+        &self,
+        topic: &str,
+        partitions: u32,
+        replication_factor: Option<i16>,
+        asked: &[(String, String)],
+    ) -> Result<()> {
         let config = |name: &str, value: &str| {
             CreatableTopicConfig::default()
                 .with_name(text(name))
                 .with_value(Some(text(value)))
         };
         // Nothing may disappear by itself: neither by age, nor by size.
-        let mut configs = vec![config("retention.ms", "-1"), config("retention.bytes", "-1")];
+        let mut configs = BTreeMap::from([("retention.ms", "-1"), ("retention.bytes", "-1")]);
         if replication_factor.is_some_and(|factor| factor >= 3) {
-            configs.push(config("min.insync.replicas", "2"));
+            configs.insert("min.insync.replicas", "2");
         }
+        configs.extend(asked.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let configs = configs.into_iter().map(|(name, value)| config(name, value)).collect();
         let topic = CreatableTopic::default()
             .with_name(TopicName(text(topic)))
             .with_num_partitions(i32::try_from(partitions)?)
@@ -158,6 +168,20 @@ impl ClusterState {
             .map(|partition| partition.leader_id.0)
             .filter(|leader| *leader >= 0)
             .ok_or_else(|| anyhow!("no controller is active"))
+    }
+
+    /// Who coordinates a group now.
+    pub(super) fn coordinator(&self, group: &str) -> Result<i32> {
+        let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(group)]);
+        let response = self.runtime.block_on(async {
+            let mut cluster = self.connection.connect().await?;
+            cluster.call(&request).await
+        })?;
+        let found = response.coordinators.first();
+        found
+            .filter(|found| found.error_code == 0)
+            .map(|found| found.node_id.0)
+            .ok_or_else(|| anyhow!("nobody coordinates it"))
     }
 
     /// The brokers' ids.

@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) bootstrap: String,
     pub(super) topic: String,
     pub(super) partitions: u32,
+    /// The topic's configs, besides those that a run always sets.
+    pub(super) topic_configs: Vec<(String, String)>,
     pub(super) producers: u16,
     /// Readers without a group.
     pub(super) consumers: u16,

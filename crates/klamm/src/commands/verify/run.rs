@@ -55,8 +55,12 @@ impl Run<'_> {
         let plan = self.plan;
         let (recorder, recording) = Recorder::start(&self.out.join(HISTORY_FILE), plan)?;
         recorder.record(self.begin());
-        self.state
-            .create_topic(&plan.topic, plan.partitions, self.replication_factor)?;
+        self.state.create_topic(
+            &plan.topic,
+            plan.partitions,
+            self.replication_factor,
+            &plan.topic_configs,
+        )?;
         let brokers = self.state.brokers()?.len();
         let stopped = || self.stop.requested();
         self.state

@@ -30,6 +30,8 @@ pub(super) struct Summary {
     /// From handing a record over to its acknowledgement.
     pub(super) latency_ms: LatencySummary,
     pub(super) faults: Vec<FaultSummary>,
+    /// By kind; a fault of two kinds counts for both.
+    pub(super) kinds: Vec<KindSummary>,
     /// The longest time a partition took no write while one waited, by partition.
     pub(super) longest_gap_ms: Vec<f64>,
 }
@@ -41,6 +43,7 @@ pub(super) struct RunSettings {
     pub(super) run: String,
     pub(super) topic: String,
     pub(super) partitions: u32,
+    pub(super) topic_configs: Vec<String>,
     pub(super) producers: u16,
     pub(super) consumers: u16,
     pub(super) groups: u16,
@@ -71,12 +74,26 @@ pub(super) struct LatencySummary {
     pub(super) max: f64,
 }
 
+/// All faults of a kind.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KindSummary {
+    pub(super) kind: String,
+    pub(super) faults: usize,
+    /// The longest time until every replica was in sync.
+    pub(super) whole_after_s: Option<f64>,
+    /// The median and the longest time without an acknowledgement.
+    pub(super) median_gap_ms: f64,
+    pub(super) longest_gap_ms: f64,
+}
+
 /// One fault.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FaultSummary {
     pub(super) fault: u32,
     pub(super) name: String,
+    pub(super) kinds: Vec<String>,
     pub(super) began_s: f64,
     /// From its begin until it was undone.
     pub(super) lasted_s: Option<f64>,
@@ -96,6 +113,7 @@ impl Summary {
         let passed = violations.is_empty() && totals.acked > 0;
         let seconds = timeline.end_us() as f64 / 1e6;
         let latencies = timeline.latencies();
+        let faults: Vec<FaultSummary> = timeline.faults().iter().map(|phase| fault(&timeline, phase)).collect();
         let summary = Self {
             passed,
             verdict: verdict(&violations, &totals),
@@ -121,7 +139,8 @@ impl Summary {
                 p999: ms(latencies.per_mille_us(999)),
                 max: ms(latencies.max_us()),
             },
-            faults: timeline.faults().iter().map(|phase| fault(&timeline, phase)).collect(),
+            kinds: by_kind(&faults),
+            faults,
             longest_gap_ms: timeline
                 .longest_gaps()
                 .map(|gap| gap.map_or(0.0, |gap| ms(gap.us())))
@@ -199,7 +218,27 @@ impl Summary {
                 format!("{:.0}", fault.gap_ms),
             ]
         });
-        table(&["fault", "at s", "what", "whole after s", "longest gap ms"], rows)
+        let faults = table(&["fault", "at s", "what", "whole after s", "longest gap ms"], rows);
+        let rows = self.kinds.iter().map(|kind| {
+            [
+                kind.kind.clone(),
+                kind.faults.to_string(),
+                number(kind.whole_after_s),
+                format!("{:.0}", kind.median_gap_ms),
+                format!("{:.0}", kind.longest_gap_ms),
+            ]
+        });
+        let kinds = table(
+            &[
+                "kind",
+                "faults",
+                "whole after s, at most",
+                "median gap ms",
+                "longest gap ms",
+            ],
+            rows,
+        );
+        format!("{faults}\n\n{kinds}")
     }
 }
 
@@ -209,12 +248,34 @@ fn fault(timeline: &Timeline, phase: &Phase) -> FaultSummary {
     FaultSummary {
         fault: phase.fault,
         name: phase.name.clone(),
+        kinds: phase.kinds.clone(),
         began_s: phase.began_us as f64 / 1e6,
         lasted_s: since(phase.began_us, phase.ended_us),
         whole_after_s: phase.ended_us.and_then(|ended| since(ended, phase.whole_us)),
         gap_ms: gap.map_or(0.0, |gap| ms(gap.us())),
         gap_partition: gap.map(|gap| gap.partition),
     }
+}
+
+fn by_kind(faults: &[FaultSummary]) -> Vec<KindSummary> {
+    let mut kinds: BTreeMap<&str, Vec<&FaultSummary>> = BTreeMap::new();
+    for fault in faults {
+        for kind in &fault.kinds {
+            kinds.entry(kind).or_default().push(fault);
+        }
+    }
+    let summary = |(kind, faults): (&str, Vec<&FaultSummary>)| {
+        let mut gaps: Vec<f64> = faults.iter().map(|fault| fault.gap_ms).collect();
+        gaps.sort_by(f64::total_cmp);
+        KindSummary {
+            kind: kind.to_owned(),
+            faults: faults.len(),
+            whole_after_s: faults.iter().filter_map(|fault| fault.whole_after_s).reduce(f64::max),
+            median_gap_ms: gaps.get(gaps.len() / 2).copied().unwrap_or(0.0),
+            longest_gap_ms: gaps.last().copied().unwrap_or(0.0),
+        }
+    };
+    kinds.into_iter().map(summary).collect()
 }
 
 fn verdict(violations: &Violations, totals: &Totals) -> String {

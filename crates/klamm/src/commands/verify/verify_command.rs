@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use history::Timeline;
 
-use super::chaos::{CommandNodes, Commands, ComposeNodes, FaultKind, Injector, Network, Nodes, OwnNodes, Schedule};
+use super::chaos::{
+    CommandNodes, Commands, ComposeNodes, FaultKind, Injector, Means, Network, Nodes, OwnNodes, Schedule,
+};
 use super::cluster_state::ClusterState;
 use super::plan::Plan;
 use super::progress::Progress;
@@ -20,13 +22,16 @@ use super::summary::{RunSettings, SUMMARY_FILE, Summary};
 use crate::commands::connection::Connection;
 use crate::commands::output::Output;
 use crate::commands::produce::parse_pair;
-use crate::local_cluster::{Layout, LocalCluster, PortChoice};
+use crate::local_cluster::{Layout, LocalCluster, PortChoice, Surroundings};
 use crate::stop_signal::StopSignal;
 
 /// How long a run lasts when nobody says anything else.
 const DURATION: Duration = Duration::from_secs(60);
 /// Nodes of a cluster of our own.
 const OWN_NODES: u16 = 3;
+/// What makes acknowledgements wait for the disks: of the topic, and of the groups' log, whose only setting is the brokers'.
+const TOPIC_FLUSH: &str = "flush.messages";
+const BROKER_FLUSH: &str = "log.flush.interval.messages=1";
 
 /// `klamm verify`.
 #[derive(Debug, Args)]
@@ -40,6 +45,9 @@ pub(crate) struct VerifyArgs {
     /// Replicas of each partition [default: 3, or as many as there are brokers]
     #[arg(short, long, value_parser = clap::value_parser!(i16).range(1..))]
     replication_factor: Option<i16>,
+    /// A config of the topic; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
+    topic_config: Vec<(String, String)>,
     /// Idempotent producers with acks=all; neighbours differ in codec, linger time and batch size
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     producers: u16,
@@ -70,6 +78,9 @@ pub(crate) struct VerifyArgs {
     /// Any property of librdkafka; may be given more than once
     #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", value_parser = parse_pair)]
     properties: Vec<(String, String)>,
+    /// Say which faults this machine can do to nodes of its own, and what is lacking for the others
+    #[arg(long)]
+    list_faults: bool,
     #[command(flatten)]
     chaos: ChaosArgs,
     #[command(flatten)]
@@ -116,6 +127,18 @@ struct ChaosArgs {
     commands: Commands,
 }
 
+impl ChaosArgs {
+    /// What the nodes need so that these faults can be done to them.
+    fn surroundings(&self) -> Surroundings {
+        let any = |kinds: &[FaultKind]| self.chaos.iter().any(|kind| kinds.contains(kind));
+        Surroundings {
+            disks: any(&[FaultKind::Power, FaultKind::PowerAll, FaultKind::DiskFull]),
+            metadata_disks: any(&[FaultKind::DiskFull]),
+            clocks: any(&[FaultKind::Clock]),
+        }
+    }
+}
+
 /// Reads `500ms`, `90s`, `10m`, `2h`, or seconds.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -155,6 +178,9 @@ impl VerifyArgs {
                 write_files(out, &summary, &timeline)?;
             }
             return self.tell(&summary);
+        }
+        if self.list_faults {
+            return self.list();
         }
         let run: u64 = rand::random::<u64>() >> 16;
         let out = self
@@ -220,12 +246,32 @@ impl VerifyArgs {
         }
     }
 
+    fn list(&self) -> Result<()> {
+        let scratch = std::env::temp_dir().join(format!("klamm-verify-{}", std::process::id()));
+        make_folder(&scratch)?;
+        let means = Means::all(&scratch);
+        let removed = std::fs::remove_dir_all(&scratch);
+        self.output.write(&means, |all| Means::render(all))?;
+        removed.with_context(|| format!("can't remove {}", scratch.display()))
+    }
+
+    /// What outlives the power of all nodes must be on their disks when it is acknowledged, unless the user says otherwise.
+    fn acknowledges_what_is_synced(&self) -> bool {
+        let says = self.topic_config.iter().any(|(name, _)| name == TOPIC_FLUSH);
+        self.chaos.chaos.contains(&FaultKind::PowerAll) && !says
+    }
+
     fn plan(&self, run: u64, bootstrap: String) -> Plan {
+        let mut topic_configs = self.topic_config.clone();
+        if self.acknowledges_what_is_synced() {
+            topic_configs.push((TOPIC_FLUSH.to_owned(), "1".to_owned()));
+        }
         Plan {
             run,
             bootstrap,
             topic: self.topic.clone().unwrap_or_else(|| format!("klamm-verify-{run:x}")),
             partitions: self.partitions,
+            topic_configs,
             producers: self.producers,
             consumers: self.consumers,
             groups: self.groups,
@@ -240,13 +286,18 @@ impl VerifyArgs {
             run: format!("{:x}", plan.run),
             topic: plan.topic.clone(),
             partitions: plan.partitions,
+            topic_configs: plan
+                .topic_configs
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
             producers: plan.producers,
             consumers: plan.consumers,
             groups: plan.groups,
             members: plan.members,
             rate: plan.rate,
             seed,
-            chaos: self.chaos.chaos.iter().map(|kind| format!("{kind:?}")).collect(),
+            chaos: self.chaos.chaos.iter().map(|kind| kind.name()).collect(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -269,7 +320,7 @@ impl VerifyArgs {
         }
         let count = chaos.nodes.unwrap_or(OWN_NODES);
         let data = chaos.data.clone().unwrap_or_else(|| out.join("cluster"));
-        if data.join("node1").exists() {
+        if data.join("node1.properties").exists() {
             bail!(
                 "{} holds the cluster of an earlier run: remove it, or give another --out or --data",
                 data.display()
@@ -286,7 +337,11 @@ impl VerifyArgs {
             None => Layout::of(&data, count, PortChoice::Free)?,
         };
         progress.say(&format!("starting {count} nodes …"));
-        let mut cluster = LocalCluster::start(&data, chaos.data.is_none(), layout, &chaos.overrides)?;
+        let mut overrides = chaos.overrides.clone();
+        if self.acknowledges_what_is_synced() {
+            overrides.push(BROKER_FLUSH.to_owned());
+        }
+        let mut cluster = LocalCluster::start(&data, chaos.data.is_none(), layout, &overrides, chaos.surroundings())?;
         cluster.wait_until_ready(stop).inspect_err(|_| cluster.keep())?;
         Ok(Own {
             cluster: Some(Arc::new(Mutex::new(cluster))),

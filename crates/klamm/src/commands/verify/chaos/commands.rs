@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::fault::{Action, FaultKind};
 use super::nodes::Nodes;
+use crate::local_cluster::run_command;
 
 /// What stands for the node's id in a command.
 const PLACEHOLDER: &str = "{node}";
@@ -67,7 +68,7 @@ impl Nodes for CommandNodes {
     fn check(&self, kind: FaultKind) -> Result<()> {
         let commands = &self.commands;
         let (needed, have) = match kind {
-            FaultKind::Kill => (
+            FaultKind::Kill | FaultKind::KillAgain => (
                 "--kill-command and --start-command",
                 commands.kill_command.is_some() && commands.start_command.is_some(),
             ),
@@ -79,8 +80,17 @@ impl Nodes for CommandNodes {
                 "--pause-command and --resume-command",
                 commands.pause_command.is_some() && commands.resume_command.is_some(),
             ),
-            FaultKind::Partition => {
-                bail!("partitions can't be made by commands; --nodes N starts a cluster of its own")
+            FaultKind::Partition
+            | FaultKind::Power
+            | FaultKind::PowerAll
+            | FaultKind::DiskFull
+            | FaultKind::FsyncError
+            | FaultKind::Clock
+            | FaultKind::Wipe => {
+                bail!(
+                    "{} can't be done by commands; --nodes N starts a cluster of its own",
+                    kind.name()
+                )
             }
         };
         if have {
@@ -96,29 +106,20 @@ impl Nodes for CommandNodes {
             Action::Start => &self.commands.start_command,
             Action::Pause => &self.commands.pause_command,
             Action::Resume => &self.commands.resume_command,
-            Action::Cut(_) | Action::Heal => &None,
+            Action::Cut(_)
+            | Action::Heal
+            | Action::PowerOff
+            | Action::PowerOn
+            | Action::Fill(_)
+            | Action::Free(_)
+            | Action::SetClock(_)
+            | Action::ResetClock
+            | Action::FailSyncs
+            | Action::Wipe => &None,
         };
         let command = command.as_deref().context("no command for it")?;
         run_command(Command::new("sh").args(["-c", &command.replace(PLACEHOLDER, &node.to_string())]))
     }
-}
-
-/// Runs a command to its end; what it says is in the error if it fails.
-pub(super) fn run_command(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("{} can't be run", command.get_program().to_string_lossy()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
-    bail!(
-        "{} {} ended with {}: {}",
-        command.get_program().to_string_lossy(),
-        arguments.join(" "),
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    )
 }
 
 #[cfg(test)]

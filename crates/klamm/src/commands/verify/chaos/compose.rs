@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::commands::run_command;
 use super::fault::{Action, FaultKind};
 use super::nodes::Nodes;
+use crate::local_cluster::run_command;
 
 /// Services that are hurt through Docker Compose.
 #[derive(Debug)]
@@ -101,9 +101,20 @@ impl Nodes for ComposeNodes {
 
     fn check(&self, kind: FaultKind) -> Result<()> {
         match kind {
-            FaultKind::Kill | FaultKind::Pause | FaultKind::PauseLong | FaultKind::Stop => Ok(()),
-            FaultKind::Partition => {
-                bail!("partitions can't be made through Compose; --nodes N starts a cluster of its own")
+            FaultKind::Kill | FaultKind::KillAgain | FaultKind::Pause | FaultKind::PauseLong | FaultKind::Stop => {
+                Ok(())
+            }
+            FaultKind::Partition
+            | FaultKind::Power
+            | FaultKind::PowerAll
+            | FaultKind::DiskFull
+            | FaultKind::FsyncError
+            | FaultKind::Clock
+            | FaultKind::Wipe => {
+                bail!(
+                    "{} can't be done through Compose; --nodes N starts a cluster of its own",
+                    kind.name()
+                )
             }
         }
     }
@@ -120,7 +131,16 @@ impl Nodes for ComposeNodes {
             Action::Start => ["start", service],
             Action::Pause => ["pause", service],
             Action::Resume => ["unpause", service],
-            Action::Cut(_) | Action::Heal => bail!("Compose can't do that"),
+            Action::Cut(_)
+            | Action::Heal
+            | Action::PowerOff
+            | Action::PowerOn
+            | Action::Fill(_)
+            | Action::Free(_)
+            | Action::SetClock(_)
+            | Action::ResetClock
+            | Action::FailSyncs
+            | Action::Wipe => bail!("Compose can't do that"),
         };
         run_command(&mut self.command(&arguments))
     }

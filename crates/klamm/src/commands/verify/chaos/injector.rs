@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use history::Event;
 
-use super::fault::{Action, Fault, Roles, Schedule};
+use super::fault::{Fault, FaultKind, Roles};
 use super::nodes::Nodes;
+use super::schedule::Schedule;
 use crate::commands::verify::cluster_state::ClusterState;
 use crate::commands::verify::group_members::note_committed;
 use crate::commands::verify::plan::Plan;
@@ -86,23 +87,29 @@ impl Injector {
 
     fn draw(&mut self) -> Option<Fault> {
         let partition = self.schedule.partition(self.plan.partitions);
+        let group = self.plan.group(self.schedule.group(self.plan.groups));
         let roles = Roles {
             nodes: self.nodes.ids(),
             leader: self.state.leader(&self.plan.topic, partition).ok(),
             controller: self.state.active_controller().ok(),
+            coordinator: self.state.coordinator(&group).ok(),
+            metadata_disks: self.nodes.metadata_disks(),
         };
         self.schedule.next(&roles)
     }
 
     /// Takes all steps, each at its time; asked to stop, it takes back at once what it did.
     fn inject(&mut self, number: u32, fault: &Fault, stop: &AtomicBool) -> Result<()> {
-        let name = fault.name.clone();
-        self.recorder.record(Event::FaultBegan { fault: number, name });
+        self.recorder.record(Event::FaultBegan {
+            fault: number,
+            name: fault.name.clone(),
+            kinds: fault.kinds.iter().copied().map(FaultKind::name).collect(),
+        });
         let began = Instant::now();
         let mut outcome = Ok(());
         for step in &fault.steps {
             let early = wait(step.at.saturating_sub(began.elapsed()), stop);
-            let undoes = matches!(step.action, Action::Start | Action::Resume | Action::Heal);
+            let undoes = step.action.undoes();
             if !undoes && (early || outcome.is_err()) {
                 continue;
             }

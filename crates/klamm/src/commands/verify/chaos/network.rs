@@ -14,9 +14,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::commands::run_command;
 use super::fault::Cut;
-use crate::local_cluster::{Layout, NodePlace};
+use crate::local_cluster::{Layout, NodePlace, run_command};
 
 /// The nodes' ports: nobody else is in their namespaces.
 const CLIENT_PORT: u16 = 9092;

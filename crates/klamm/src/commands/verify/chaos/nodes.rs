@@ -9,6 +9,11 @@ pub(crate) trait Nodes: Send {
     /// Their ids.
     fn ids(&self) -> Vec<i32>;
 
+    /// Those whose metadata log has a disk of its own that can be filled.
+    fn metadata_disks(&self) -> Vec<i32> {
+        Vec::new()
+    }
+
     /// Whether this means can do that kind of fault.
     ///
     /// # Errors

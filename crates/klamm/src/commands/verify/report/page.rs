@@ -67,10 +67,14 @@ fn settings(html: &mut String, summary: &Summary) {
     );
     let _ = writeln!(
         html,
-        "<p>Topic {} with {} partitions; {} producers ({rate}), {} consumers, {} groups of {}; faults: {}; seed {}; \
+        "<p>Topic {} with {} partitions{}; {} producers ({rate}), {} consumers, {} groups of {}; faults: {}; seed {}; \
          klamm {}</p>",
         escape(&run.topic),
         run.partitions,
+        run.topic_configs
+            .iter()
+            .map(|config| format!(", {}", escape(config)))
+            .collect::<String>(),
         run.producers,
         run.consumers,
         run.groups,
@@ -168,6 +172,30 @@ fn fault_table(html: &mut String, summary: &Summary) {
         );
     }
     html.push_str("</table>\n");
+    kind_table(html, summary);
+}
+
+fn kind_table(html: &mut String, summary: &Summary) {
+    if summary.kinds.is_empty() {
+        return;
+    }
+    let seconds = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"));
+    html.push_str(
+        "<h2>Kinds of faults</h2>\n<table>\n<tr><th class=\"wide\">kind<th>faults<th>whole after s, at most\
+         <th>median gap ms<th>longest gap ms</tr>\n",
+    );
+    for kind in &summary.kinds {
+        let _ = writeln!(
+            html,
+            "<tr><td class=\"wide\">{}<td>{}<td>{}<td>{:.0}<td>{:.0}</tr>",
+            escape(&kind.kind),
+            kind.faults,
+            seconds(kind.whole_after_s),
+            kind.median_gap_ms,
+            kind.longest_gap_ms,
+        );
+    }
+    html.push_str("</table>\n");
 }
 
 fn promises(html: &mut String, summary: &Summary) {
@@ -216,7 +244,11 @@ mod tests {
         let events = [
             begin,
             Event::Sent(records),
-            Event::FaultBegan { fault: 0, name },
+            Event::FaultBegan {
+                fault: 0,
+                name,
+                kinds: vec!["kill".to_owned()],
+            },
             Event::Acked {
                 records,
                 offset: Some(0),
