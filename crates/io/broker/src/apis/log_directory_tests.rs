@@ -1,13 +1,15 @@
 //! What clients see of a data directory that is full, and of one that failed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use records::{BatchBuilder, NewRecord};
-use types::ErrorCode;
+use types::{ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
 use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::messages::{DescribeLogDirsRequest, ProduceRequest};
 
 use super::exchange::text;
-use super::fixture::LoneBroker;
+use super::fixture::{LoneBroker, image, topic_id_of};
 use crate::SystemClock;
 use crate::clock::Clock;
 
@@ -91,4 +93,40 @@ async fn a_call_that_hangs_for_ten_seconds_takes_its_directory_offline() {
     logs.watch_pending(tokio::time::Instant::now());
     assert!(health.is_offline());
     drop(hangs);
+}
+
+/// The background's round comes after five seconds; nobody shall wait for it.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_before_is_synced_at_once_when_acknowledgements_begin_to_wait_for_it() {
+    let broker = LoneBroker::with_topics(&["a"]).await;
+    let began = tokio::time::Instant::now();
+    let synced = async |partition: &crate::partition::Partition| {
+        while partition.has_unsynced() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert!(
+                began.elapsed() < Duration::from_secs(4),
+                "only the background has synced it"
+            );
+        }
+    };
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 0));
+    let id = TopicIdPartition {
+        topic_id: topic_id_of("a"),
+        partition: PartitionIndex(0),
+    };
+    let partition = broker.context().replicas.partition(id).unwrap();
+    assert!(partition.has_unsynced());
+    // The topic is given `flush.messages`.
+    let mut settings = (*partition.settings()).clone();
+    settings.log.flush_messages = Some(100);
+    partition.apply_settings(settings);
+    synced(&partition).await;
+    // A new leadership finds what an earlier one has written.
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 1));
+    assert!(partition.has_unsynced(), "a hundred records haven't come");
+    let mut registration = (**image(&["a"]).partition(id).unwrap()).clone();
+    registration.partition_epoch = PartitionEpoch(7);
+    registration.leader_epoch = LeaderEpoch(7);
+    partition.apply_registration(&registration);
+    synced(&partition).await;
 }

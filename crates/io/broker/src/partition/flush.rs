@@ -83,6 +83,11 @@ impl Partition {
 }
 
 impl State {
+    /// Whether what was written before may not be acknowledged yet. Nobody else asks for that sync: an append asks for its own.
+    pub(super) fn owes_a_sync(&self) -> bool {
+        self.settings.log.acknowledges_synced_end() && self.log.synced_end() < self.log.log_end_offset()
+    }
+
     /// `flush.messages` reached; with `flush.ms` at once: everything that comes while a sync runs shares the next one.
     pub(super) fn wants_flush(&self) -> bool {
         let unsynced = self.log.log_end_offset().0 - self.log.synced_end().0;

@@ -41,19 +41,30 @@ impl Partition {
     pub fn apply_registration(&self, registration: &PartitionRegistration) -> RoleChange {
         let local = self.host.local;
         let now = self.host.clock.now();
-        let (wakes, change) = {
+        let (wakes, change, flush) = {
             let mut state = self.lock();
             if registration.partition_epoch <= state.partition_epoch {
                 return state.current_role(local, registration);
             }
             state.partition_epoch = registration.partition_epoch;
-            if registration.leader == Some(local) {
+            let (wakes, change) = if registration.leader == Some(local) {
                 self.lead(&mut state, registration, now)
             } else {
                 state.follow(registration)
-            }
+            };
+            let anew = match change {
+                RoleChange::Leads { newly } => newly,
+                RoleChange::Follows { unchanged, .. } => !unchanged,
+                RoleChange::Leaderless => false,
+            };
+            // After a restart the synced end is the last checkpoint's: without a sync the high watermark would wait for the
+            // background's round.
+            (wakes, change, anew && state.owes_a_sync())
         };
         self.run(wakes);
+        if flush {
+            self.request_flush();
+        }
         change
     }
 
@@ -126,6 +137,9 @@ impl Partition {
             let min = settings.min_insync_replicas;
             self.settings.store(Arc::clone(&settings));
             state.settings = settings;
+            if state.owes_a_sync() {
+                self.request_flush();
+            }
             let lag = self.host.lag_time_max_ms;
             let log_end = state.log.log_end_offset();
             let acknowledgeable = state.acknowledgeable_end();
