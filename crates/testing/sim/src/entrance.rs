@@ -29,6 +29,8 @@ const GRACE_MS: u64 = 1_000;
 pub(crate) const OFFSETS_COMMIT_MS: u64 = 2_000;
 /// FindCoordinator makes the offsets topic; InitProducerId asks the controller.
 const CONTROLLER_WAIT_MS: u64 = 5_000;
+/// Metadata waits so long for a sign of life of every leader (PEER-3).
+const LEADERS_SPEAK_MS: u64 = 3_500;
 
 /// A request that isn't answered yet.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,7 @@ fn deadline_ms(api_key: i16) -> u64 {
         // The controller's own wait for the brokers is another second.
         Ok(ApiKey::CreateTopics | ApiKey::DeleteTopics) => u64::from(CREATE_MS.unsigned_abs()) + 2_000,
         Ok(ApiKey::InitProducerId | ApiKey::FindCoordinator) => CONTROLLER_WAIT_MS,
+        Ok(ApiKey::Metadata) => LEADERS_SPEAK_MS,
         Ok(ApiKey::JoinGroup | ApiKey::SyncGroup) => u64::from(REBALANCE_MS.unsigned_abs()) + OFFSETS_COMMIT_MS,
         Ok(ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::LeaveGroup) => OFFSETS_COMMIT_MS,
         _ => 0,
