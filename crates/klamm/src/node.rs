@@ -237,6 +237,7 @@ async fn start_controller(
     quorum_config.registered_in = registered;
     quorum_config.snapshot_bytes = config.quorum.snapshot_after_bytes;
     quorum_config.voters = voters(config);
+    quorum_config.auto_join = config.quorum.auto_join;
     quorum_config.log_io = LogIo::Thread;
     quorum_config.threads = RaftThreads::Own(CONTROL_THREADS);
     let transport = Arc::new(RpcRaftTransport::new(Arc::clone(network), identity.clone()));

@@ -15,6 +15,8 @@ use crate::service::Controller;
 
 /// A newcomer copies a snapshot first; beyond this an operator wants to hear what is wrong.
 const DEADLINE_MAX: Duration = Duration::from_secs(300);
+/// What DNS allows: the name is kept in the log.
+const MAX_HOST_BYTES: usize = 255;
 
 impl Controller {
     /// The quorum as this node sees it; only the active controller knows how far the others are.
@@ -91,6 +93,9 @@ impl Controller {
         let changed = if call.remove {
             self.quorum.remove_voter(node, directory).await
         } else {
+            if call.host.len() > MAX_HOST_BYTES {
+                return answer(ErrorCode::InvalidRequest, "no host has so long a name");
+            }
             let port = u16::try_from(call.port).ok().filter(|port| *port > 0);
             let address = port.filter(|_| !call.host.is_empty()).map(|port| VoterAddress {
                 node_id: Some(node),

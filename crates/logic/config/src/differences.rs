@@ -28,6 +28,12 @@ pub const DEFAULTS: &[DifferentDefault] = &[
         reason: "partitions of a silent broker move in a fraction of the time; heartbeats have threads of their own, \
                  so that a busy broker isn't taken for a dead one",
     },
+    DifferentDefault {
+        key: "controller.quorum.auto.join.enable",
+        kafka: "false",
+        klamm: "true",
+        reason: "nothing is formatted here: a controller with a new or a wiped disk votes again without an operator",
+    },
 ];
 
 /// Keys that Apache Kafka doesn't know.

@@ -34,6 +34,8 @@ pub struct QuorumConfig {
     pub voters: Vec<QuorumVoter>,
     /// `controller.quorum.bootstrap.servers`.
     pub bootstrap_servers: Vec<Endpoint>,
+    /// `controller.quorum.auto.join.enable`: a controller that isn't a voter asks to become one.
+    pub auto_join: bool,
     /// A snapshot is written after this many bytes of new metadata records.
     pub snapshot_after_bytes: u64,
 }
@@ -78,6 +80,7 @@ impl QuorumConfig {
         Self {
             voters,
             bootstrap_servers,
+            auto_join: reader.boolean("controller.quorum.auto.join.enable"),
             snapshot_after_bytes: u64::try_from(bytes).unwrap_or(1).max(1),
         }
     }

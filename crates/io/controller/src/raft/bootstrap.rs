@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -151,7 +152,9 @@ impl Node {
         let leads = metrics.state.is_leader();
         let alone = membership.voter_ids().count() <= 1;
         // A leader that others follow is no stranger to them; one that is alone may be among strangers.
-        if is_member && self.leader_in_touch().is_some() && !(leads && alone) {
+        let in_touch = is_member && self.leader_in_touch().is_some();
+        let heard_of_recovery = self.heard_of_recovery.swap(false, Ordering::Relaxed);
+        if in_touch && !(leads && alone) && !heard_of_recovery {
             return Ok(());
         }
         let listed: BTreeSet<VoterAddress> = self.config.voters.iter().cloned().collect();
@@ -161,7 +164,11 @@ impl Node {
         let asked = addresses.iter().map(|address| self.ask(address));
         let answers: Answers = futures::future::join_all(asked).await.into_iter().collect();
         self.refuse_strangers(&listed, &answers)?;
-        if is_member && leads {
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let voters = membership.nodes().filter(|(id, _)| voters.contains(id));
+        let trusted: BTreeSet<VoterAddress> = voters.map(|(_, voter)| voter.address()).chain(listed.clone()).collect();
+        self.end_when_left_behind(&trusted, &answers)?;
+        if is_member && leads || in_touch {
             return Ok(());
         }
         if let Some(wait) = self.join_found(is_member, &answers).await {
@@ -177,9 +184,16 @@ impl Node {
         Ok(self.found(&listed, &answers).await?)
     }
 
-    /// A directory that was a voter and no longer is was removed: it comes back as one by an operator's word only.
+    /// A directory that was a voter and no longer is was removed: it comes back as one by an operator's word only. So does a
+    /// controller that was told not to join by itself, unless the voters are listed by name and it is one of them.
     fn wants_vote(&self) -> bool {
-        self.config.wants_vote && !self.wire.identity.has_voted()
+        let listed = || {
+            self.config
+                .voters
+                .iter()
+                .any(|voter| voter.node_id == Some(self.node_id()))
+        };
+        self.config.wants_vote && (self.config.auto_join || listed()) && !self.wire.identity.has_voted()
     }
 
     fn is_own(&self, address: &VoterAddress) -> bool {
@@ -275,13 +289,32 @@ impl Node {
         Ok(())
     }
 
+    /// RAFT-7: whoever listens where a voter should, or where the configuration says so, is believed that the quorum was
+    /// recovered without this node. A learner isn't: anybody can have one added.
+    fn end_when_left_behind(&self, trusted: &BTreeSet<VoterAddress>, answers: &Answers) -> Result<(), String> {
+        for (_, answer) in answers.iter().filter(|(address, _)| trusted.contains(*address)) {
+            let Answer::Cluster(found) = answer else { continue };
+            if Some(&found.cluster_id) == self.wire.identity.cluster_id().as_ref()
+                && let Some(outdated) = self.wire.identity.outdated(found.recoveries, !self.is_blank())
+            {
+                self.report_fatal(outdated.clone());
+                return Err(outdated);
+            }
+        }
+        Ok(())
+    }
+
     /// Joins the cluster that somebody has. `None`: nobody has one, or nothing is left to be asked of it.
     async fn join_found(&self, is_member: bool, answers: &Answers) -> Option<Wait> {
         for answer in answers.values() {
             let Answer::Cluster(found) = answer else { continue };
-            if let Some(outdated) = self.wire.identity.outdated(found.recoveries, !self.is_blank()) {
-                self.report_fatal(outdated.clone());
-                return Some(outdated.into());
+            if self
+                .wire
+                .identity
+                .outdated(found.recoveries, !self.is_blank())
+                .is_some()
+            {
+                continue;
             }
             // A member asks only those who hear a leader, and only when they don't know it any more.
             let is_removed = found.leader.is_some() && found.membership.get_node(&self.raft_id()).is_none();

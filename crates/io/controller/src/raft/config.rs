@@ -68,6 +68,8 @@ pub struct QuorumConfig {
     pub voters: Vec<VoterAddress>,
     /// Whether this node asks to be admitted as a voter when it finds a cluster; else it stays a learner.
     pub wants_vote: bool,
+    /// `controller.quorum.auto.join.enable`: a controller that finds a cluster asks to become a voter of it.
+    pub auto_join: bool,
     /// Interval of the leader's heartbeats.
     pub heartbeat: Duration,
     /// Shortest election timeout.
@@ -113,6 +115,7 @@ impl QuorumConfig {
             registered_in: None,
             voters: Vec::new(),
             wants_vote: true,
+            auto_join: true,
             heartbeat: Duration::from_millis(100),
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(1000),

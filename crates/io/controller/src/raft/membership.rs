@@ -2,7 +2,8 @@
 //!
 //! The newcomer asks again and again (see `bootstrap`), and each request does one bounded step, so that nothing waits
 //! for a learner that died (O10). A node's new directory replaces its old one only while that has no live link (RAFT-2),
-//! in the same change, so that the number of voters stays.
+//! in the same change, so that the number of voters stays. What an operator's change of the voters must not do (VOTER-1,
+//! VOTER-2), this must not either: a newcomer is asked who it is, and a majority after the change answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use super::type_config::{Member, TypeConfig};
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// A learner that lacks at most so many entries is as good as caught up: they are on their way.
 const PROMOTION_LAG: u64 = 16;
+/// Each is sent the whole log, and anybody may ask to be one.
+const MAX_LEARNERS: usize = 32;
 
 type Outcome = proto::join_response::Outcome;
 
@@ -77,21 +80,43 @@ impl Node {
                 new: member.directory_id,
             });
         }
+        let is_voter = membership.voter_ids().any(|voter| voter == id);
         match membership.get_node(&id) {
             None => {
+                let learners = membership.nodes().count() - membership.voter_ids().count();
+                if learners >= MAX_LEARNERS {
+                    return Err(MembershipError::Rejected(format!(
+                        "there are {learners} observers already: `klamm quorum remove` takes one out"
+                    )));
+                }
+                self.check_answers(member).await?;
                 tracing::info!(member = %member, "added to the metadata quorum as a learner");
                 self.change(ChangeMembers::AddNodes(BTreeMap::from([(id, member.clone())])))
                     .await?;
                 return Ok(!wants_vote);
             }
+            Some(known) if known.directory_id != member.directory_id => {
+                return Err(MembershipError::Rejected(format!(
+                    "{known} has the same short id as {member}"
+                )));
+            }
             Some(known) if known != member => {
+                // Whoever claims to be a voter at another address gets its place only when nobody is at the old one.
+                if is_voter && self.check_answers(known).await.is_ok() {
+                    return Err(MembershipError::StillAlive {
+                        node: known.node_id,
+                        live: known.directory_id,
+                        new: member.directory_id,
+                    });
+                }
+                self.check_answers(member).await?;
                 tracing::info!(member = %member, former = %known, "member of the metadata quorum has another address");
                 self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())])))
                     .await?;
             }
             Some(_) => {}
         }
-        if !wants_vote || membership.voter_ids().any(|voter| voter == id) {
+        if !wants_vote || is_voter {
             return Ok(true);
         }
         let matched = metrics
@@ -112,9 +137,12 @@ impl Node {
         if !voters.is_empty() {
             changes.push(ChangeMembers::RemoveVoters(voters));
         }
+        let mut after: BTreeSet<u64> = membership.voter_ids().filter(|voter| !former.contains(voter)).collect();
+        after.insert(id);
         if !learners.is_empty() {
             changes.push(ChangeMembers::RemoveNodes(learners));
         }
+        self.check_majority(&after, None).await?;
         self.change(ChangeMembers::Batch(changes)).await?;
         tracing::info!(member = %member, "admitted to the metadata quorum as a voter");
         Ok(true)

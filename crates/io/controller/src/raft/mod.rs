@@ -13,6 +13,7 @@
 //! - **RAFT-6** No second cluster is born beside the first: a cluster begins only when every listed voter is blank.
 //! - **RAFT-7** Who was left behind by a forced recovery is refused by the recovered quorum, and ends when it hears of it.
 
+mod answers;
 mod applied;
 mod bootstrap;
 mod codec;

@@ -1,6 +1,7 @@
 //! What the parts of one quorum member share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
@@ -32,6 +33,10 @@ pub(super) struct Node {
     pub(super) receiving: tokio::sync::Mutex<Option<Receiving>>,
     /// One change of the members at a time.
     pub(super) admissions: tokio::sync::Mutex<()>,
+    /// One operator's wish at a time: each may take minutes, and anybody may have one.
+    pub(super) operator: tokio::sync::Mutex<()>,
+    /// Somebody says that the quorum was recovered without this node: those whom it trusts are asked.
+    pub(super) heard_of_recovery: AtomicBool,
 }
 
 impl Node {

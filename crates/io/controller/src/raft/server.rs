@@ -3,11 +3,12 @@
 //! Refused before Raft sees them: requests of another cluster, requests for a directory that isn't here any more (RAFT-2),
 //! and those of members that a forced recovery left behind (RAFT-7). Only the question who this is, is answered to
 //! everybody: that is how strangers find out. A blank node takes over the cluster id of whoever addresses its exact (node,
-//! directory).
+//! directory). Whoever says that this node itself was left behind makes it ask those whom it trusts, no more.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
@@ -72,7 +73,12 @@ impl Node {
                 })
             }
         };
-        proto::RaftResponse { reply: Some(reply) }.encode_to_vec().into()
+        let response = proto::RaftResponse {
+            reply: Some(reply),
+            from: Some(member_to(&self.wire.member)),
+            cluster_id: self.wire.identity.cluster_id().map(|id| id.0).unwrap_or_default(),
+        };
+        response.encode_to_vec().into()
     }
 
     async fn dispatch(&self, request: Bytes) -> Result<Reply, Refused> {
@@ -84,24 +90,27 @@ impl Node {
         if request.to != 0 && !addressed {
             return Err(Refused(Reason::WrongMember, format!("this is {}", self.wire.member)));
         }
+        let recoveries = request.recoveries;
+        let cluster_id = Some(request.cluster_id).filter(|id| !id.is_empty()).map(ClusterId);
+        let left_behind = if cluster_id.is_some() && cluster_id == self.wire.identity.cluster_id() {
+            self.wire.identity.outdated(recoveries, !self.is_blank())
+        } else {
+            None
+        };
+        if left_behind.is_some() {
+            self.heard_of_recovery.store(true, Ordering::Relaxed);
+        }
         if matches!(call, Call::Identify(_)) {
             return Ok(Reply::Identify(self.identify()));
         }
-        let recoveries = request.recoveries;
-        let cluster_id = Some(request.cluster_id).filter(|id| !id.is_empty()).map(ClusterId);
         if let Some(offered) = &cluster_id
             && let Some(mismatch) = self.wire.identity.mismatch(offered, !self.is_blank())
         {
             tracing::warn!(from = %from, mismatch, "request of another cluster refused");
             return Err(Refused(Reason::WrongCluster, mismatch));
         }
-        // Only a member of this cluster can say so: anybody may send a number, and this node would end.
-        if cluster_id.is_some()
-            && self.knows(from.raft_id())
-            && let Some(outdated) = self.wire.identity.outdated(recoveries, !self.is_blank())
-        {
-            self.report_fatal(outdated.clone());
-            return Err(Refused(Reason::Stopped, outdated));
+        if let Some(left_behind) = left_behind {
+            return Err(Refused(Reason::Stopped, left_behind));
         }
         match call {
             Call::Join(join) => Ok(Reply::Join(self.admit(from, join.wants_vote).await)),
@@ -120,15 +129,6 @@ impl Node {
             }
             Call::Identify(_) => Ok(Reply::Identify(self.identify())),
         }
-    }
-
-    fn knows(&self, member: u64) -> bool {
-        let metrics = self.metrics();
-        metrics
-            .membership_config
-            .membership()
-            .nodes()
-            .any(|(id, _)| *id == member)
     }
 
     async fn dispatch_raft(&self, call: Call, from: &Member) -> Result<Reply, Refused> {

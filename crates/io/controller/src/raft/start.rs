@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use metadata::MetadataImage;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use super::identity::Identity;
 use super::image_cache::ImageCache;
 use super::log_store::LogStore;
-use super::network::{Network, Wire};
+use super::network::{Network, Votes, Wire};
 use super::node::Node;
 use super::peers::Peers;
 use super::snapshots::Snapshots;
@@ -58,6 +59,8 @@ pub(super) async fn start(
         append_deadline: config.election_max,
         install_deadline: config.install_snapshot_timeout,
         fatal: fatal.clone(),
+        votes: Votes::default(),
+        matched: super::answers::Matched::default(),
     });
     let raft = Raft::new(
         raft_id,
@@ -68,6 +71,7 @@ pub(super) async fn start(
     )
     .await
     .map_err(|error| QuorumError::Raft(error.to_string()))?;
+    let _ = wire.votes.0.set(raft.metrics());
     let node = Arc::new(Node {
         config,
         wire,
@@ -81,6 +85,8 @@ pub(super) async fn start(
         waiting: watch::Sender::new(None),
         receiving: tokio::sync::Mutex::new(None),
         admissions: tokio::sync::Mutex::new(()),
+        operator: tokio::sync::Mutex::new(()),
+        heard_of_recovery: AtomicBool::new(false),
     });
     companion(&node, leadership::follow_metrics(Arc::clone(&node)));
     companion(&node, election::watch_leader(Arc::clone(&node)));

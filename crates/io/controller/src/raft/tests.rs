@@ -2,6 +2,7 @@
 
 mod cluster;
 mod recovery;
+mod strangers;
 mod voters;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use metadata::proto::{FeatureLevel, MetadataRecord, metadata_record};
 use parking_lot::Mutex;
+use prost::Message;
 use storage::testing::MemoryFileSystem;
 use types::{BrokerId, DirectoryId, MetadataOffset};
 
@@ -24,6 +26,18 @@ struct Hub {
     listening: Mutex<BTreeMap<u16, MetadataQuorum>>,
     /// Hosts that fell silent: neither refuse nor answer.
     silent: Mutex<BTreeSet<u16>>,
+    /// Processes that aren't ours.
+    strangers: Mutex<BTreeMap<u16, Stranger>>,
+}
+
+/// Answers as it likes; `None`: not at all.
+#[derive(Clone)]
+struct Stranger(Arc<dyn Fn(proto::RaftRequest) -> Option<proto::RaftResponse> + Send + Sync>);
+
+impl std::fmt::Debug for Stranger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stranger")
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +61,13 @@ impl RaftTransport for Link {
             tokio::time::sleep(Duration::from_millis(1)).await;
             if self.is_cut(to.port) {
                 std::future::pending::<()>().await;
+            }
+            let stranger = self.hub.strangers.lock().get(&to.port).cloned();
+            if let Some(Stranger(answer)) = stranger {
+                return match answer(proto::RaftRequest::decode(request).unwrap()) {
+                    Some(response) => Ok(response.encode_to_vec().into()),
+                    None => std::future::pending().await,
+                };
             }
             let peer = self.hub.listening.lock().get(&to.port).cloned();
             let Some(peer) = peer else {

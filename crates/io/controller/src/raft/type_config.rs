@@ -28,6 +28,7 @@ pub(super) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, super::snapshots::SnapshotFile>;
 pub(super) type Raft = openraft::Raft<TypeConfig, super::state_machine::StateMachine>;
 pub(super) type Metrics = openraft::RaftMetrics<TypeConfig>;
+pub(super) type MetricsReceiver = openraft::type_config::alias::WatchReceiverOf<TypeConfig, Metrics>;
 
 /// A log id from its two numbers.
 pub(super) fn log_id(term: u64, index: u64) -> LogId {

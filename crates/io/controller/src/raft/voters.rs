@@ -27,6 +27,7 @@ impl Node {
         deadline: Duration,
     ) -> Result<(), MembershipError> {
         let until = Instant::now() + deadline;
+        let _one = self.operator.try_lock().map_err(|_| MembershipError::InProgress)?;
         let metrics = self.metrics();
         if !metrics.state.is_leader() {
             return Err(MembershipError::NotLeader);
@@ -110,7 +111,7 @@ impl Node {
     }
 
     /// The member is there, and is who it is said to be.
-    async fn check_answers(&self, member: &Member) -> Result<(), MembershipError> {
+    pub(super) async fn check_answers(&self, member: &Member) -> Result<(), MembershipError> {
         let unreachable = |why: String| MembershipError::Unreachable {
             node: member.node_id,
             why,
@@ -139,7 +140,11 @@ impl Node {
     }
 
     /// VOTER-2.
-    async fn check_majority(&self, after: &BTreeSet<u64>, newcomer: Option<u64>) -> Result<(), MembershipError> {
+    pub(super) async fn check_majority(
+        &self,
+        after: &BTreeSet<u64>,
+        newcomer: Option<u64>,
+    ) -> Result<(), MembershipError> {
         let membership = self.metrics().membership_config;
         let others = after
             .iter()

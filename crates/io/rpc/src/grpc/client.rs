@@ -35,6 +35,9 @@ enum Purpose {
     CatchUp,
 }
 
+/// Four for each of as many peers as a large cluster has.
+const MAX_CHANNELS: usize = 4_096;
+
 /// Connections to peers, made when first needed and made anew when broken.
 #[derive(Debug, Clone, Default)]
 pub struct GrpcNetwork {
@@ -63,6 +66,10 @@ impl GrpcNetwork {
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_lazy();
+        // Who may name addresses without end would fill this map; who still uses a connection keeps it.
+        if channels.len() >= MAX_CHANNELS {
+            channels.clear();
+        }
         channels.insert((to.clone(), purpose), channel.clone());
         Ok(channel)
     }

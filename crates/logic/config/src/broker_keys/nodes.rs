@@ -26,8 +26,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The listeners, separated by commas, on which controllers are reached. The first is the one brokers use.";
     "controller.quorum.append.linger.ms": Int = "25", AtLeast(0); Medium ReadOnly Accepts;
         "How long the active controller gathers writes before it syncs them.";
-    "controller.quorum.auto.join.enable": Boolean = "false", Any; Low ReadOnly Accepts;
-        "Whether a controller adds itself to the voters. Blank listed voters always do here.";
+    "controller.quorum.auto.join.enable": Boolean = "true", Any; Low ReadOnly Acts;
+        "Whether a controller that finds a cluster adds itself to its voters. Those listed in controller.quorum.voters always do.";
     "controller.quorum.bootstrap.servers": List = "", List; High ReadOnly Acts;
         "Addresses, as host:port, at which a node asks for the metadata quorum.";
     "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0); High ReadOnly Accepts;

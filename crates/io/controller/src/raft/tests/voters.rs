@@ -181,6 +181,38 @@ async fn a_survivor_is_made_the_only_voter_and_those_left_behind_are_refused() {
     cluster.write("d").await;
 }
 
+/// Those left behind went on meanwhile, and removed the survivor: nothing of Raft goes to it any more.
+#[tokio::test(start_paused = true)]
+async fn a_left_behind_majority_that_forgot_the_survivor_is_told_when_it_is_back() {
+    let mut cluster = Cluster::started(3).await;
+    let offset = cluster.write("a").await;
+    cluster.agree(offset).await;
+    let survivor = cluster.node(1).directory_id();
+    for node in 1..=3 {
+        cluster.kill(node).await;
+    }
+    let disk = Arc::new(cluster.disks[&1].clone());
+    Survivor::open(disk, Path::new("/metadata"))
+        .unwrap()
+        .recover()
+        .await
+        .unwrap();
+    let behind = [cluster.start(2).await.unwrap(), cluster.start(3).await.unwrap()];
+    cluster.write("b").await;
+    let active = cluster.active().await;
+    active.remove_voter(BrokerId(1), survivor).await.unwrap();
+    cluster.write("c").await;
+    cluster.start(1).await.unwrap();
+    for quorum in behind {
+        let fatal = tokio::time::timeout(Duration::from_secs(60), quorum.fatal())
+            .await
+            .unwrap();
+        assert!(fatal.to_string().contains("was recovered without node"), "{fatal}");
+        cluster.kill(quorum.node_id().0).await;
+    }
+    cluster.write("d").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn only_a_voters_log_can_be_recovered_from() {
     let blank = Survivor::open(Arc::new(MemoryFileSystem::new()), Path::new("/metadata"));
