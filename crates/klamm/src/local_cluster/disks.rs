@@ -92,13 +92,27 @@ impl Disk {
     }
 
     /// The power is back.
-    pub(crate) fn mount(&mut self) -> Result<()> {
-        run_tool(
-            "mount",
-            &["-o", "loop,noatime,discard", &text(&self.image), &text(&self.place)],
-        )?;
-        self.mounted = true;
-        Ok(())
+    fn mount(&mut self) -> Result<()> {
+        let deadline = Instant::now() + RELEASED_WITHIN;
+        loop {
+            run_tool(
+                "mount",
+                &["-o", "loop,noatime,discard", &text(&self.image), &text(&self.place)],
+            )?;
+            self.mounted = true;
+            // As long as anybody holds the old file system, in a mount namespace that was being made for instance, the kernel
+            // gives that one out again, and it is as dead as before.
+            let probe = self.place.join("probe");
+            let Err(error) = fs::File::create(&probe).and_then(|_| fs::remove_file(&probe)) else {
+                return Ok(());
+            };
+            if Instant::now() > deadline {
+                return Err(error).with_context(|| format!("{} is still without power", self.place.display()));
+            }
+            run_tool("umount", &[&text(&self.place)])?;
+            self.mounted = false;
+            std::thread::park_timeout(PAUSE);
+        }
     }
 
     /// Fills it to the last byte.

@@ -83,10 +83,11 @@ impl NodeProcess {
         let log = fs::File::options().create(true).append(true).open(&self.log)?;
         let binary = std::env::current_exe()?;
         let mut command = match &self.place.namespace {
-            // `ip netns exec` becomes the command: signals reach the node itself.
+            // It becomes the command: signals reach the node itself. (`ip netns exec` would copy all mounts for it, those of
+            // the other nodes' disks, too, which then couldn't be unmounted.)
             Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary);
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/run/netns/{namespace}")).arg(binary);
                 command
             }
             None => Command::new(binary),

@@ -7,7 +7,7 @@
 //! node 3 ── eth0 198.18.x.3 ──┘
 //! ```
 //!
-//! The addresses are those that are set aside for such things (RFC 2544). Needs root, `ip` and `iptables`.
+//! The addresses are those that are set aside for such things (RFC 2544). Needs root, `ip`, `nsenter` and `iptables`.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
