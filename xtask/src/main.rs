@@ -3,8 +3,10 @@
 //! * `ci` runs everything that decides whether a commit may land, but for real clients and containers (`.ci/run` adds those);
 //! * `layers` and `file-length` are the two house rules that no other tool checks;
 //! * `sim` runs the deterministic cluster from as many seeds as wanted (its tests run 300);
+//! * `chaos` is `klamm verify` with every fault that the machine can do, in four minutes or two hours;
 //! * `compat` hands over to `tests/compat/run.sh`, which needs Python, Java and kcat.
 
+mod chaos;
 mod ci;
 mod compat;
 mod file_length;
@@ -45,11 +47,35 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         first: u64,
     },
+    /// `klamm verify` with every fault that this machine can do (as root: all), by fixed seeds
+    Chaos {
+        /// About four minutes, each kind of fault at least once: the default
+        #[arg(long, conflicts_with = "full")]
+        short: bool,
+        /// 200 kills and 20 of each other kind, about two hours
+        #[arg(long)]
+        full: bool,
+        /// The same load and faults for Apache Kafka first, which needs a JDK and Maven
+        #[arg(long, value_enum, conflicts_with = "full")]
+        against: Option<Rival>,
+        /// Faults of each of the two, with --against
+        #[arg(long, default_value_t = 12, requires = "against")]
+        faults: u32,
+        /// Keep the files of all runs here [default: of those that failed, in a temporary folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Real clients of other languages against a real cluster (needs the release binary)
     Compat {
         /// The parts to run (kcat, python, java, tools, dump); all of them by default
         parts: Vec<String>,
     },
+}
+
+/// Whom to compare with.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Rival {
+    Kafka,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +95,16 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Layers => layers::layers(&root),
         Command::FileLength => file_length::file_length(&root),
         Command::Sim { seeds, first } => sim::sim(&root, seeds, first),
+        Command::Chaos {
+            short: _,
+            full,
+            against,
+            faults,
+            out,
+        } => match against {
+            Some(Rival::Kafka) => chaos::against_kafka(&root, faults, out),
+            None => chaos::campaign(&root, &chaos::Campaign { full, out }),
+        },
         Command::Compat { parts } => compat::compat(&root, &parts),
     }
 }

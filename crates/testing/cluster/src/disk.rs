@@ -14,13 +14,23 @@ const PIECES: [usize; 3] = [1 << 20, 4096, 1];
 /// left out; with `KLAMM_REQUIRE_FAULTS` set, as in CI, it runs and fails instead.
 #[must_use]
 pub fn can_break_disks(test: &str) -> bool {
-    let strace = || Command::new("strace").arg("-V").output();
-    let can = rustix::process::geteuid().is_root() && strace().is_ok_and(|output| output.status.success());
+    can_do_with("strace", test)
+}
+
+/// Whether tests may cut the power of nodes: mount, which needs root, and xfsprogs. As with [`can_break_disks`].
+#[must_use]
+pub fn can_cut_power(test: &str) -> bool {
+    can_do_with("xfs_io", test)
+}
+
+fn can_do_with(tool: &str, test: &str) -> bool {
+    let there = || Command::new(tool).arg("-V").output();
+    let can = rustix::process::geteuid().is_root() && there().is_ok_and(|output| output.status.success());
     if can || std::env::var_os("KLAMM_REQUIRE_FAULTS").is_some() {
         return true;
     }
     // Past the capture of a test's output. Nobody reads it: then nothing is lost.
-    let _ = writeln!(std::io::stderr(), "left out, for it needs root and strace: {test}");
+    let _ = writeln!(std::io::stderr(), "left out, for it needs root and {tool}: {test}");
     false
 }
 

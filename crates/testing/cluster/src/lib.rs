@@ -32,7 +32,7 @@ pub use binary::klamm_binary;
 pub use broken_file::{Breakage, BrokenFile};
 pub use builder::ClusterBuilder;
 pub use deadline::{Deadline, wait_until};
-pub use disk::{Disk, can_break_disks};
+pub use disk::{Disk, can_break_disks, can_cut_power};
 pub use group::Group;
 pub use history::{History, Outcome, Sent};
 pub use members::{Cluster, Turn};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cluster::klamm_binary;
+use cluster::{can_cut_power, klamm_binary};
 use history::{Entry, Event};
 
 fn klamm_verify(arguments: &[&str]) -> Output {
@@ -111,4 +111,47 @@ fn verify_passes_through_kills_pauses_and_stops_and_sees_what_is_falsified() {
         _ => false,
     });
     check(forgotten, "GRP-1");
+}
+
+/// Every node at once, while records are on their way.
+fn power_cut_of_all(out: &Path, more: &[&str]) -> (Output, serde_json::Value) {
+    let faults = ["--chaos", "power-all", "--nodes", "3", "--faults", "1", "--every", "3s"];
+    let load = [
+        "--consumers",
+        "0",
+        "--groups",
+        "0",
+        "--seed",
+        "1",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let run = klamm_verify(&[faults.as_slice(), load.as_slice(), more].concat());
+    let summary = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+    (run, summary)
+}
+
+#[test]
+fn a_power_cut_of_all_nodes_costs_what_was_not_synced_and_nothing_that_was() {
+    if !can_cut_power("a_power_cut_of_all_nodes_costs_what_was_not_synced_and_nothing_that_was") {
+        return;
+    }
+    let _turn = cluster::Turn::take();
+    let folder = tempfile::tempdir().unwrap();
+    // The topic has flush.messages=1 then.
+    let (run, summary) = power_cut_of_all(&folder.path().join("synced"), &[]);
+    assert!(run.status.success(), "{}", text(&run));
+    assert_eq!(summary["kinds"][0]["kind"], "power-all");
+    assert!(summary["totals"]["acked"].as_u64().unwrap() > 1_000, "{summary}");
+    // Without it: that something is lost shows that the cut bites, and that the checker sees it.
+    let never = ["--topic-config", "flush.messages=9223372036854775807"];
+    let (run, summary) = power_cut_of_all(&folder.path().join("unsynced"), &never);
+    assert!(!run.status.success(), "{}", text(&run));
+    let broken = |id: &str| {
+        let properties = summary["properties"].as_array().unwrap();
+        let property = properties.iter().find(|property| property["id"] == id).unwrap();
+        property["violations"].as_u64().unwrap()
+    };
+    assert!(broken("ACK-1") > 0, "{}", text(&run));
+    assert_eq!(broken("LIVE-1"), 0, "{}", text(&run));
 }
