@@ -1,4 +1,5 @@
-//! Decides every waiting request in turn, on the image plus the records so far, and commits them as one Raft entry.
+//! Decides every waiting request in turn, on the image plus the records so far, and commits them as one Raft entry; as several
+//! when a single request needs them (BATCH-1 of `metadata::control`).
 //!
 //! WRITE-1: one batch is in flight; an answer is given only when its records are committed and applied here. WRITE-2: an
 //! answer without records waits for a majority to confirm this leadership (ReadIndex), so a deposed controller answers
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
-use types::TimestampMs;
+use types::{MetadataOffset, TimestampMs};
 
 use crate::active::ControllerConfig;
 use crate::raft::{MetadataQuorum, ReadError, WriteError};
@@ -115,26 +116,7 @@ impl Writer {
                         ReadError::Fatal(_) => WriteFailure::Unknown,
                     })
             } else {
-                let written = self
-                    .quorum
-                    .write(leadership.term, applied.offset, &decision.records)
-                    .await;
-                written.map(|_| ()).map_err(|error| match error {
-                    // An election, or this node's own end: whoever asked asks again.
-                    WriteError::NotLeader => WriteFailure::NotActive,
-                    WriteError::Unknown => {
-                        tracing::info!(%error, "a decision was not written");
-                        WriteFailure::Unknown
-                    }
-                    WriteError::Refused { .. } | WriteError::TooLarge { .. } | WriteError::Invalid(_) => {
-                        tracing::warn!(%error, "a decision was not written");
-                        WriteFailure::NotActive
-                    }
-                    WriteError::Fatal(_) => {
-                        tracing::warn!(%error, "a decision was not written");
-                        WriteFailure::Unknown
-                    }
-                })
+                self.commit(leadership.term, applied.offset, &decision).await
             };
             let mut responses = decision.responses.into_iter();
             for reply in replies.by_ref().take(decided) {
@@ -149,6 +131,28 @@ impl Writer {
         }
     }
 
+    /// Entry after entry, each decided on the end of the one before; the first that isn't written is the last.
+    async fn commit(
+        &self,
+        term: u64,
+        decided_on: MetadataOffset,
+        decision: &BatchDecision,
+    ) -> Result<(), WriteFailure> {
+        let mut offset = decided_on;
+        for entry in decision.entries() {
+            offset = self.quorum.write(term, offset, entry).await.map_err(|error| {
+                let failure = failure(&error);
+                // A part of the decision stands.
+                if offset > decided_on {
+                    WriteFailure::Unknown
+                } else {
+                    failure
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     fn decide(&self, image: &metadata::MetadataImage, requests: &[ControlRequest]) -> BatchDecision {
         let mut random = self.random.lock();
         let mut context = ControlContext {
@@ -160,3 +164,25 @@ impl Writer {
         decide_batch(image, requests, &mut context)
     }
 }
+
+fn failure(error: &WriteError) -> WriteFailure {
+    match error {
+        // An election, or this node's own end: whoever asked asks again.
+        WriteError::NotLeader => WriteFailure::NotActive,
+        WriteError::Unknown => {
+            tracing::info!(%error, "a decision was not written");
+            WriteFailure::Unknown
+        }
+        WriteError::Refused { .. } | WriteError::TooLarge { .. } | WriteError::Invalid(_) => {
+            tracing::warn!(%error, "a decision was not written");
+            WriteFailure::NotActive
+        }
+        WriteError::Fatal(_) => {
+            tracing::warn!(%error, "a decision was not written");
+            WriteFailure::Unknown
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

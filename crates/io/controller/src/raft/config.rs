@@ -123,7 +123,7 @@ impl QuorumConfig {
             snapshot_bytes: 64 << 20,
             install_snapshot_timeout: Duration::from_secs(300),
             segment_bytes: 16 << 20,
-            max_entry_bytes: 4 << 20,
+            max_entry_bytes: metadata::record::MAX_ENTRY_BYTES,
             recent_bytes: 16 << 20,
             log_io: LogIo::Thread,
             threads: RaftThreads::Own(2),

@@ -2,6 +2,11 @@
 //!
 //! What one request refuses or breaks never touches another's. Called by the controller's writer, which commits the
 //! records as one Raft entry and hands out the answers then.
+//!
+//! BATCH-1: what one request causes may need several entries, as when a broker of 100,000 partitions is fenced. They follow each
+//! other, decided on each other's offsets, so nothing comes between; a controller that dies between two leaves a prefix, which is
+//! a sound image (see [`Decision`]), and its successor decides anew: it finds the broker unfenced and without a session.
+//! BATCH-2: what a client must find whole or not at all, a topic with its partitions, is one entry, or refused, as by Kafka.
 
 use types::ErrorCode;
 
@@ -15,20 +20,59 @@ use crate::image::MetadataImage;
 use crate::proto::control_request::Request;
 use crate::proto::control_response::Response;
 use crate::proto::{ControlRequest, ControlResponse, MetadataRecord};
-use crate::record::{MAX_BATCH_BYTES, encoded_len};
+use crate::record::{MAX_BATCH_BYTES, MAX_ENTRY_BYTES, encoded_len, split_records};
 
 /// What a queue of requests gives.
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct BatchDecision {
-    /// The records of all decided requests, for one Raft entry. At most [`MAX_BATCH_BYTES`] encoded, unless the
-    /// first request alone needs more: then [`crate::record::split_records`] makes several entries of them.
+    /// The records of all decided requests. At most [`MAX_BATCH_BYTES`] encoded, unless the first request alone needs
+    /// more: see [`BatchDecision::entries`].
     pub records: Vec<MetadataRecord>,
+    /// They are one entry, however large (BATCH-2).
+    whole: bool,
     /// The answers of the first requests, in their order. Requests without one wait for the next batch; the first
     /// request always has one.
     pub responses: Vec<ControlResponse>,
     /// The image once the records are replayed.
     pub image_after: MetadataImage,
+}
+
+impl BatchDecision {
+    /// The records as Raft entries, to be committed in this order (BATCH-1). None without records.
+    #[must_use]
+    pub fn entries(&self) -> Vec<&[MetadataRecord]> {
+        if self.whole && !self.records.is_empty() {
+            vec![&self.records]
+        } else {
+            split_records(&self.records, MAX_BATCH_BYTES)
+        }
+    }
+}
+
+fn is_whole_or_nothing(request: &ControlRequest) -> bool {
+    matches!(
+        request.request,
+        Some(Request::CreateTopics(_) | Request::CreatePartitions(_))
+    )
+}
+
+/// No entry is larger than what is decoded again: neither one record nor what must be whole (BATCH-2).
+fn check_fits(request: &ControlRequest, decision: &Decision<Response>, bytes: usize) -> Result<(), Refusal> {
+    let largest = if bytes <= MAX_ENTRY_BYTES || is_whole_or_nothing(request) {
+        bytes
+    } else {
+        decision.records.iter().map(encoded_len).max().unwrap_or(0)
+    };
+    if largest <= MAX_ENTRY_BYTES {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        ErrorCode::PolicyViolation,
+        format!(
+            "the request changes {largest} bytes of metadata at once, more than {MAX_ENTRY_BYTES}: ask for less at a time"
+        ),
+    ))
 }
 
 /// Decides requests in turn until the batch is full.
@@ -39,6 +83,7 @@ pub fn decide_batch(
 ) -> BatchDecision {
     let mut batch = BatchDecision {
         records: Vec::new(),
+        whole: false,
         responses: Vec::new(),
         image_after: image.clone(),
     };
@@ -46,17 +91,21 @@ pub fn decide_batch(
     for request in requests {
         let decided = decide_one(&batch.image_after, request, context);
         let decision = decided.and_then(|decision| {
+            let own_bytes = decision.records.iter().map(encoded_len).sum();
+            check_fits(request, &decision, own_bytes)?;
             let mut after = batch.image_after.clone();
             let fits = after.replay_all(&decision.records);
-            fits.map(|()| (decision, after))
+            fits.map(|()| (decision, own_bytes, after))
                 .map_err(|error| Refusal::new(ErrorCode::UnknownServerError, error))
         });
         match decision {
-            Ok((decision, after)) => {
-                bytes = bytes.saturating_add(decision.records.iter().map(encoded_len).sum());
+            Ok((decision, own_bytes, after)) => {
+                bytes = bytes.saturating_add(own_bytes);
                 if bytes > MAX_BATCH_BYTES && !batch.responses.is_empty() && !decision.records.is_empty() {
                     break;
                 }
+                // A batch above the size is one request's.
+                batch.whole |= own_bytes > MAX_BATCH_BYTES && is_whole_or_nothing(request);
                 batch.records.extend(decision.records);
                 batch.responses.push(answer(&after, Ok(decision.response)));
                 batch.image_after = after;

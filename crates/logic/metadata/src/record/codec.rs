@@ -12,9 +12,9 @@ use crate::proto::{MetadataBatch, MetadataRecord};
 /// The size at which batches are split: 1 MiB of encoded records.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// A batch larger than this is refused before decoding: four times the size at which they are split, because a
-/// single record or request may exceed that one.
-const MAX_DECODED_BYTES: usize = 4 * MAX_BATCH_BYTES;
+/// The largest batch that is written: what can't be split may exceed [`MAX_BATCH_BYTES`]. A larger one is refused before
+/// decoding.
+pub const MAX_ENTRY_BYTES: usize = 4 * MAX_BATCH_BYTES;
 
 /// Why bytes aren't a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,7 +42,7 @@ pub fn encode_batch(batch: &MetadataBatch) -> Bytes {
 /// When the bytes are too many, damaged, or hold a record of an unknown kind: skipping one would make this
 /// node's image differ from the others'.
 pub fn decode_batch(bytes: Bytes) -> Result<MetadataBatch, DecodeError> {
-    if bytes.len() > MAX_DECODED_BYTES {
+    if bytes.len() > MAX_ENTRY_BYTES {
         return Err(DecodeError::TooLarge(bytes.len()));
     }
     let batch = MetadataBatch::decode(bytes)?;
@@ -64,21 +64,21 @@ pub fn encoded_len(record: &MetadataRecord) -> usize {
 ///
 /// Decisions order their records so that every prefix of them is safe, so the runs may be written one by one.
 #[must_use]
-pub fn split_records(records: Vec<MetadataRecord>, max_bytes: usize) -> Vec<Vec<MetadataRecord>> {
+pub fn split_records(records: &[MetadataRecord], max_bytes: usize) -> Vec<&[MetadataRecord]> {
     let mut runs = Vec::new();
-    let mut run = Vec::new();
-    let mut bytes = 0_usize;
+    let (mut rest, mut count, mut bytes) = (records, 0, 0_usize);
     for record in records {
-        let len = encoded_len(&record);
-        if !run.is_empty() && bytes.saturating_add(len) > max_bytes {
-            runs.push(std::mem::take(&mut run));
-            bytes = 0;
+        let len = encoded_len(record);
+        if count > 0 && bytes.saturating_add(len) > max_bytes {
+            let (run, after) = rest.split_at(count);
+            runs.push(run);
+            (rest, count, bytes) = (after, 0, 0);
         }
         bytes = bytes.saturating_add(len);
-        run.push(record);
+        count += 1;
     }
-    if !run.is_empty() {
-        runs.push(run);
+    if !rest.is_empty() {
+        runs.push(rest);
     }
     runs
 }
@@ -119,8 +119,8 @@ mod tests {
             records: vec![MetadataRecord { record: None }],
         };
         assert_eq!(decode_batch(encode_batch(&batch)), Err(DecodeError::UnknownRecord(0)));
-        let huge = Bytes::from(vec![0; MAX_DECODED_BYTES + 1]);
-        assert_eq!(decode_batch(huge), Err(DecodeError::TooLarge(MAX_DECODED_BYTES + 1)));
+        let huge = Bytes::from(vec![0; MAX_ENTRY_BYTES + 1]);
+        assert_eq!(decode_batch(huge), Err(DecodeError::TooLarge(MAX_ENTRY_BYTES + 1)));
     }
 
     proptest! {
@@ -131,7 +131,8 @@ mod tests {
 
         #[test]
         fn splitting_keeps_every_record_in_order(count in 0..60_usize, max_bytes in 1..200_usize) {
-            let runs = split_records(records(count), max_bytes);
+            let all = records(count);
+            let runs = split_records(&all, max_bytes);
             for run in &runs {
                 prop_assert!(run.len() == 1 || run.iter().map(encoded_len).sum::<usize>() <= max_bytes);
             }

@@ -4,7 +4,9 @@ mod codec;
 mod replay_error;
 mod wrap;
 
-pub use codec::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch, encoded_len, split_records};
+pub use codec::{
+    DecodeError, MAX_BATCH_BYTES, MAX_ENTRY_BYTES, decode_batch, encode_batch, encoded_len, split_records,
+};
 pub use replay_error::ReplayError;
 
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! Decisions, tried on a cluster whose invariants are checked after every record.
 
+mod big;
 mod brokers;
 mod cluster;
 mod configs;
