@@ -157,9 +157,9 @@ fn check_change(after: &MetadataImage, old: &PartitionRegistration, new: &Partit
         }
         let clean = old.isr.contains(&leader) || old.elr.contains(&leader);
         let marked = new.recovery == LeaderRecovery::Recovering || new.isr.len() > 1;
-        // The leader let an added replica into the ISR, and with that the reassignment took the leader away.
+        // The leader let a replica into the ISR, and with that the reassignment was done and took the leader away.
         let removed = old.leader.is_some_and(|old| !new.replicas.contains(&old));
-        let took_over = old.adding.contains(&leader) && !new.is_reassigning() && removed;
+        let took_over = old.is_reassigning() && !new.is_reassigning() && removed;
         if new.leader_epoch == old.leader_epoch.next() && !clean && !marked && !took_over {
             return Err((
                 "META-1",
