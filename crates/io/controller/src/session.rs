@@ -325,6 +325,7 @@ impl Controller {
             may_stop: false,
             remaining_leaderships: 0,
             metadata_offset: image.offset().0,
+            lease_ms: 0,
         };
         if heartbeat.want_shutdown {
             let request = ControlledShutdownRequest {
@@ -354,7 +355,14 @@ impl Controller {
                 reply.fenced = !response.unfenced;
             }
         }
+        reply.lease_ms = self.lease_ms();
         Some(reply)
+    }
+
+    /// A controller that is parted from its majority goes on answering for a while, when its successor may have fenced the
+    /// broker already: its answers mustn't let the broker believe that nobody has (LEASE-1).
+    fn lease_ms(&self) -> u32 {
+        millis(self.quorum.undisputed_for().min(self.config.session_timeout))
     }
 }
 

@@ -82,12 +82,12 @@ mod tests {
         lone.context()
             .host
             .lease
-            .renew(Instant::now(), Duration::from_secs(3_600));
+            .renew(Instant::now() + Duration::from_secs(3_600));
         let unknown = end_of(&lone, 1_000).await;
         assert_eq!((unknown.error_code, unknown.end_offset), (0, -1));
 
         let lone = LoneBroker::with_topics(&["a"]).await;
-        lone.context().host.lease.renew(Instant::now(), Duration::ZERO);
+        lone.context().host.lease.renew(Instant::now());
         let unknown = end_of(&lone, 1_000).await;
         assert_eq!(unknown.error_code, ErrorCode::NotLeaderOrFollower.code());
     }

@@ -1,14 +1,17 @@
 //! Until when this broker may believe that nobody has deposed it.
 //!
 //! LEASE-1: the controller counts a session from the last message that it heard, this broker from when it sent the last one
-//! that was answered: its own count ends first, and a process that was stopped and goes on finds it ended. A lease decides
-//! only what an answer says of things that a newer leader may know better; nothing that is acknowledged hangs on it.
+//! that was answered: its own count ends first, and a process that was stopped and goes on finds it ended. How long it is, the
+//! answer says: not beyond what the controller can be sure of itself, for one that is parted from its majority goes on
+//! answering when its successor has fenced the broker. A lease decides only what an answer says of things that a newer leader
+//! may know better (a producer told that its sequence is wrong would send again what its successor has taken, a consumer told
+//! that its offset is out of range would begin anew); nothing that is acknowledged hangs on it, nor what is read: a deposed
+//! leader's high watermark stands still.
 //!
 //! LEASE-2: an answer renews the lease when everything that the controller knew when it gave it is applied here, and only if
 //! it didn't find this broker fenced. A broker that was stopped and comes back to its session still believes what it led.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -19,9 +22,8 @@ use types::MetadataOffset;
 pub struct SessionLease(Mutex<Option<Instant>>);
 
 impl SessionLease {
-    /// A message that was sent then was answered, in a session of this length.
-    pub(crate) fn renew(&self, sent: Instant, session: Duration) {
-        let until = sent + session;
+    /// A message was answered with a lease until then.
+    pub(crate) fn renew(&self, until: Instant) {
         let mut lease = self.0.lock();
         *lease = Some(lease.map_or(until, |known| known.max(until)));
     }
@@ -38,27 +40,29 @@ impl SessionLease {
 pub(crate) struct Renewals(VecDeque<(MetadataOffset, Instant)>);
 
 impl Renewals {
-    /// A message that was sent then was answered by a controller whose metadata went so far.
-    pub(crate) fn answered(&mut self, sent: Instant, metadata_offset: MetadataOffset) {
+    /// A message was answered with a lease until then, by a controller whose metadata went so far.
+    pub(crate) fn answered(&mut self, until: Instant, metadata_offset: MetadataOffset) {
         match self.0.back_mut() {
             // One wait for both.
-            Some((last, at)) if *last == metadata_offset => *at = (*at).max(sent),
-            _ => self.0.push_back((metadata_offset, sent)),
+            Some((last, at)) if *last == metadata_offset => *at = (*at).max(until),
+            _ => self.0.push_back((metadata_offset, until)),
         }
     }
 
-    /// The last of those messages whose answer is applied, once.
+    /// The longest lease among the answers that are applied, once.
     pub(crate) fn take_applied(&mut self, applied: MetadataOffset) -> Option<Instant> {
-        let mut last = None;
-        while let Some((_, sent)) = self.0.pop_front_if(|(offset, _)| *offset <= applied) {
-            last = last.max(Some(sent));
+        let mut longest = None;
+        while let Some((_, until)) = self.0.pop_front_if(|(offset, _)| *offset <= applied) {
+            longest = longest.max(Some(until));
         }
-        last
+        longest
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -78,18 +82,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_counts_from_what_was_sent_and_never_gets_shorter() {
-        let session = Duration::from_secs(2);
+    async fn a_lease_ends_and_never_gets_shorter() {
+        let second = Duration::from_secs(1);
         let lease = SessionLease::default();
+        assert!(!lease.is_over(), "nobody has deposed whom nobody knows yet");
+        lease.renew(Instant::now() + second);
+        tokio::time::advance(second / 2).await;
+        // A controller that isn't sure of its majority gives none.
+        lease.renew(Instant::now());
         assert!(!lease.is_over());
-        let sent = Instant::now();
-        tokio::time::advance(Duration::from_millis(1_500)).await;
-        lease.renew(sent, session);
-        lease.renew(sent.checked_sub(session).unwrap_or(sent), session);
-        assert!(!lease.is_over());
-        tokio::time::advance(Duration::from_millis(500)).await;
+        tokio::time::advance(second / 2).await;
         assert!(lease.is_over());
-        lease.renew(Instant::now(), session);
+        lease.renew(Instant::now() + second);
         assert!(!lease.is_over());
     }
 }

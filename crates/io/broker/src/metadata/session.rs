@@ -221,8 +221,7 @@ impl BrokerSession {
         });
         tracing::info!(controller = %address, %epoch, "session open");
         let every = Duration::from_millis(u64::from(accepted.heartbeat_interval_ms.max(10)));
-        let session = Duration::from_millis(u64::from(accepted.session_timeout_ms));
-        let ended = self.serve(tx, rx, every, session).await;
+        let ended = self.serve(tx, rx, every).await;
         self.state.send_modify(|state| state.open = false);
         ended
     }
@@ -271,7 +270,6 @@ impl BrokerSession {
         tx: mpsc::Sender<BrokerToController>,
         mut rx: mpsc::Receiver<ControllerToBroker>,
         every: Duration,
-        session: Duration,
     ) -> Ended {
         // Each heartbeat gets one reply, in order.
         let mut unanswered: VecDeque<Instant> = VecDeque::new();
@@ -313,7 +311,8 @@ impl BrokerSession {
                         }
                         Some(FromController::Heartbeat(reply)) => {
                             if let Some(sent) = unanswered.pop_front().filter(|_| !reply.fenced) {
-                                renewals.answered(sent, MetadataOffset(reply.metadata_offset));
+                                let until = sent + Duration::from_millis(u64::from(reply.lease_ms));
+                                renewals.answered(until, MetadataOffset(reply.metadata_offset));
                             }
                             self.state.send_if_modified(|state| {
                                 let before = (state.unfenced, state.may_stop, state.remaining_leaderships);
@@ -339,8 +338,8 @@ impl BrokerSession {
                     }
                 }
             };
-            if let Some(sent) = renewals.take_applied(self.publisher.applied()) {
-                self.publisher.host().lease.renew(sent, session);
+            if let Some(until) = renewals.take_applied(self.publisher.applied()) {
+                self.publisher.host().lease.renew(until);
             }
             if !room {
                 // Nobody listens: that silence is our own.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Instant, ServerState};
@@ -88,6 +89,24 @@ impl Node {
             term,
             active: leads && answered && own_term_applied,
         }
+    }
+
+    /// For how long from now no other controller can be active: a majority answered this one a while ago, and doesn't vote for
+    /// another within a leader's lease of that (`election_max`). A leader whose port refuses is replaced at once, but then its
+    /// process is gone.
+    pub(super) fn undisputed_for(&self) -> Duration {
+        let metrics = self.metrics();
+        let membership = metrics.membership_config.membership();
+        let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(self.raft_id());
+        if !leads {
+            return Duration::ZERO;
+        }
+        let lease = self.config.election_max;
+        if membership.voter_ids().count() == 1 {
+            return lease;
+        }
+        let answered = metrics.last_quorum_acked.map(|at| at.elapsed());
+        answered.map_or(Duration::ZERO, |answered| lease.saturating_sub(answered))
     }
 
     fn note_caught_up(&self, metrics: &Metrics) {

@@ -230,6 +230,12 @@ impl MetadataQuorum {
         let _ = self.on_raft(async move { node.resign().await }).await;
     }
 
+    /// For how long from now no other controller can be active; zero when this one isn't, or can't be sure of its majority.
+    #[must_use]
+    pub fn undisputed_for(&self) -> Duration {
+        self.inner.node.undisputed_for()
+    }
+
     /// The quorum as this node sees it.
     #[must_use]
     pub fn status(&self) -> QuorumStatus {

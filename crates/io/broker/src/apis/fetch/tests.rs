@@ -197,13 +197,13 @@ async fn a_leader_that_may_be_deposed_does_not_call_an_offset_out_of_range() {
     lone.ask(9, &produce(9, -1, 0, "value")).await;
     let beyond = fetch(vec![asked(11, "a", 0, 2)]);
     let lease = &lone.context().host.lease;
-    lease.renew(Instant::now(), Duration::from_secs(3_600));
+    lease.renew(Instant::now() + Duration::from_secs(3_600));
     let answer = lone.ask(11, &beyond).await;
     assert_eq!(first(&answer).error_code, ErrorCode::OffsetOutOfRange.code());
 
     let lone = LoneBroker::with_topics(&["a"]).await;
     lone.ask(9, &produce(9, -1, 0, "value")).await;
-    lone.context().host.lease.renew(Instant::now(), Duration::ZERO);
+    lone.context().host.lease.renew(Instant::now());
     let answer = lone.ask(11, &beyond).await;
     assert_eq!(first(&answer).error_code, ErrorCode::NotLeaderOrFollower.code());
     // Below its log it knows best: nobody's log begins earlier than what was deleted.

@@ -93,6 +93,40 @@ async fn a_silent_leader_is_replaced_by_the_timeout_and_cannot_write_any_more() 
     );
 }
 
+/// It may believe for longer that it is active: what hangs on that is refused by the majority.
+#[tokio::test(start_paused = true)]
+async fn a_leader_parted_from_its_majority_is_not_undisputed_when_another_is_active() {
+    for _ in 0..5 {
+        let cluster = Cluster::started(3).await;
+        cluster.write("a").await;
+        let old = cluster.active().await;
+        let lease = old.undisputed_for();
+        assert!(lease > Duration::from_millis(500), "{lease:?}");
+        let port = old.leadership().borrow().leader.clone().unwrap().1.port;
+        cluster.hub.silent.lock().insert(port);
+        let others: Vec<_> = cluster
+            .running()
+            .into_iter()
+            .filter(|quorum| quorum.node_id() != old.node_id())
+            .collect();
+        let mut disputed = false;
+        while !others.iter().any(|other| other.leadership().borrow().active) {
+            disputed |= old.leadership().borrow().active && old.undisputed_for().is_zero();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(old.undisputed_for(), Duration::ZERO);
+        assert!(
+            disputed || old.leadership().borrow().active,
+            "the lease ends before it knows that it is deposed"
+        );
+        assert!(
+            others
+                .iter()
+                .all(|other| other.undisputed_for().is_zero() || other.leadership().borrow().active)
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_write_decided_on_another_offset_is_refused() {
     let cluster = Cluster::started(1).await;
