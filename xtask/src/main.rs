@@ -55,6 +55,9 @@ enum Command {
         /// 200 kills and 20 of each other kind, about two hours
         #[arg(long)]
         full: bool,
+        /// Only these runs, by the names in the table, with the same seeds as ever
+        #[arg(long, value_delimiter = ',', value_name = "RUN,…", conflicts_with = "against")]
+        only: Vec<String>,
         /// The same load and faults for Apache Kafka first, which needs a JDK and Maven
         #[arg(long, value_enum, conflicts_with = "full")]
         against: Option<Rival>,
@@ -98,12 +101,13 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Chaos {
             short: _,
             full,
+            only,
             against,
             faults,
             out,
         } => match against {
             Some(Rival::Kafka) => chaos::against_kafka(&root, faults, out),
-            None => chaos::campaign(&root, &chaos::Campaign { full, out }),
+            None => chaos::campaign(&root, &chaos::Campaign { full, only, out }),
         },
         Command::Compat { parts } => compat::compat(&root, &parts),
     }

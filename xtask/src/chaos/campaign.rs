@@ -21,6 +21,8 @@ const RATE: &str = "1500";
 pub(crate) struct Campaign {
     /// Two hours of it, not four minutes.
     pub(crate) full: bool,
+    /// Only the runs with these names, if there are any.
+    pub(crate) only: Vec<String>,
     /// Where the runs' files are kept, of those that passed, too.
     pub(crate) out: Option<PathBuf>,
 }
@@ -45,7 +47,16 @@ pub(crate) fn campaign(root: &Path, campaign: &Campaign) -> anyhow::Result<()> {
             left_out.join("; ")
         );
     }
-    let runs = if campaign.full { full(&can) } else { short(&can) };
+    let mut runs = if campaign.full { full(&can) } else { short(&can) };
+    if let Some(name) = campaign
+        .only
+        .iter()
+        .find(|name| runs.iter().all(|run| run.name != **name))
+    {
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        bail!("there is no run {name}, only {}", names.join(", "));
+    }
+    runs.retain(|run| campaign.only.is_empty() || campaign.only.contains(&run.name));
     let folder = campaign
         .out
         .clone()

@@ -68,12 +68,21 @@ impl ClusterState {
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
             .with_timeout_ms(self.connection.timeout_ms());
-        let response = self.runtime.block_on(async {
-            let mut cluster = self.connection.connect().await?;
-            cluster.call(&request).await
-        })?;
+        let attempt = || {
+            self.runtime.block_on(async {
+                let mut cluster = self.connection.connect().await?;
+                cluster.call(&request).await
+            })
+        };
+        // A cluster that has just begun on a busy disk may need longer than one answer may take.
+        let first = attempt();
+        let unanswered = first.is_err();
+        let response = first.or_else(|_| attempt())?;
         for topic in response.topics {
             if topic.error_code == ErrorCode::TopicAlreadyExists.code() {
+                if unanswered {
+                    continue;
+                }
                 bail!(
                     "topic {} exists already; a run needs one of its own: give another --topic, or none",
                     topic.name.as_str()
