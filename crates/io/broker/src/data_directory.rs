@@ -122,7 +122,9 @@ pub(crate) fn load(
     let clean = directory.clean_shutdown()?.is_some();
     let incarnation = directory.read_incarnation()?;
     let mut loaded = LoadedDirectory {
-        synced_only: !clean && incarnation.as_ref().is_none_or(|last| last.boot_id != *boot),
+        // The mark of a clean stop says nothing of a directory that no registration was ever told to: a wiped one that was
+        // stopped before it found a controller has it, too.
+        synced_only: incarnation.as_ref().is_none_or(|last| !clean && last.boot_id != *boot),
         previous_epoch: incarnation.map(|last| last.broker_epoch),
         ..LoadedDirectory::default()
     };

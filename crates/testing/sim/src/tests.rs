@@ -89,7 +89,7 @@ fn one_seed_twice_gives_the_same_trace() {
 #[test]
 fn seeds_that_once_failed_keep_the_promises() {
     start_log();
-    for seed in [6, 8, 15, 23, 27, 32, 61, 89, 90, 125, 150, 398] {
+    for seed in [6, 8, 15, 23, 27, 32, 61, 89, 90, 125, 150, 398, 20_411, 21_366] {
         assert_kept(seed, &run(Scenario::from_seed(seed), 60));
     }
 }

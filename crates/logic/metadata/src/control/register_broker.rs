@@ -156,12 +156,9 @@ enum Unclean {
 
 fn unclean_partitions(image: &MetadataImage, request: &RegisterBrokerRequest) -> Result<Unclean, RegisterBrokerError> {
     let registered = image.broker(BrokerId(request.broker_id)).map(|broker| broker.epoch.0);
-    // Directories of another epoch than the registered one were restored, swapped, or never told of the last
-    // registration: what they hold can't be trusted to be what was acknowledged (KIP-966).
-    let other_epoch = registered.is_some()
-        && request
-            .previous_broker_epoch
-            .is_some_and(|epoch| Some(epoch) != registered);
+    // Directories of another epoch than the registered one, or of none, were restored, swapped, wiped, or never told of the
+    // last registration: what they hold can't be trusted to be what was acknowledged (KIP-966).
+    let other_epoch = registered.is_some() && request.previous_broker_epoch != registered;
     if request.unclean_shutdown || other_epoch {
         return Ok(Unclean::All);
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::metadata::MetadataImage;
 use types::{PartitionIndex, TopicIdPartition};
 
+use super::high_watermark::HighWatermarks;
 use super::{CommittedLog, Violation};
 use crate::clients::TOPIC;
 use crate::history::History;
@@ -12,6 +13,7 @@ use crate::history::History;
 pub(super) fn check(
     history: &History,
     committed: &CommittedLog,
+    copies: &HighWatermarks,
     image: Option<&Arc<MetadataImage>>,
 ) -> Result<(), Violation> {
     let claims = history.take_claims();
@@ -23,7 +25,7 @@ pub(super) fn check(
             topic_id: topic.id,
             partition: PartitionIndex(claim.partition),
         };
-        if claim.end > committed.end(id) {
+        if claim.end > committed.end(id) && !copies.is_unseen(id, claim.node) {
             return Err(Violation::new(
                 "VIS",
                 format!("{claim:?}, but visible was only what lies below {}", committed.end(id)),

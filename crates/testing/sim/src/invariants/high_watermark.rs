@@ -1,7 +1,7 @@
 //! HW-1: never above the log end. HW-2: never back within a leadership. HW-3: what it passes stands in the logs of at
 //! least min ISR replicas (KIP-966).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::{LeaderEpoch, Offset, TopicIdPartition};
 
@@ -20,10 +20,15 @@ pub(crate) struct HighWatermarks {
     log_ends: BTreeMap<(TopicIdPartition, NodeId), Offset>,
     /// What a power cut may have taken since: it was acknowledged, and the acknowledgement may still be on its way.
     before_cut: BTreeMap<(TopicIdPartition, NodeId), Offset>,
+    /// Replicas that the last look saw.
+    seen: BTreeSet<(TopicIdPartition, NodeId)>,
+    /// Replicas that left with their failed directory: what they wrote, led and told since the look before, nobody saw.
+    unseen: BTreeSet<(TopicIdPartition, NodeId)>,
 }
 
 impl HighWatermarks {
-    pub(super) fn check(&mut self, views: &[NodeView]) -> Result<(), Violation> {
+    pub(super) fn check(&mut self, views: &[NodeView], ailing: &BTreeSet<NodeId>) -> Result<(), Violation> {
+        self.note_unseen(views, ailing);
         for replica in views.iter().flat_map(|view| view.replicas.values()) {
             self.log_ends.insert((replica.id, replica.node), replica.log_end);
             if replica.high_watermark > replica.log_end {
@@ -43,6 +48,20 @@ impl HighWatermarks {
         Ok(())
     }
 
+    fn note_unseen(&mut self, views: &[NodeView], ailing: &BTreeSet<NodeId>) {
+        let replicas = views.iter().flat_map(|view| view.replicas.values());
+        let seen: BTreeSet<_> = replicas.map(|replica| (replica.id, replica.node)).collect();
+        let gone = self.seen.difference(&seen).filter(|(_, node)| ailing.contains(node));
+        self.unseen.extend(gone.copied());
+        self.unseen.retain(|replica| !seen.contains(replica));
+        self.seen = seen;
+    }
+
+    /// Whether the node may have led and told what no look has seen.
+    pub(super) fn is_unseen(&self, id: TopicIdPartition, node: NodeId) -> bool {
+        self.unseen.contains(&(id, node))
+    }
+
     /// Something below `end` became visible.
     pub(super) fn check_copies(&self, id: TopicIdPartition, end: Offset) -> Result<(), Violation> {
         let mut ends: BTreeMap<NodeId, Offset> = BTreeMap::new();
@@ -55,7 +74,10 @@ impl HighWatermarks {
             let end = ends.entry(*node).or_insert(*at);
             *end = (*end).max(*at);
         }
-        let copies = ends.values().filter(|at| **at >= end).count();
+        let copies = ends
+            .iter()
+            .filter(|(node, at)| **at >= end || self.is_unseen(id, **node));
+        let copies = copies.count();
         if copies < MIN_ISR {
             return Err(Violation::new(
                 "HW-3",

@@ -66,11 +66,11 @@ impl Invariants {
         self.ownership.check(history)?;
         self.leader.check(views)?;
         self.metadata.check(views)?;
-        self.high_watermark.check(views)?;
+        self.high_watermark.check(views, ailing)?;
         self.committed
             .check(views, running, &self.high_watermark, self.metadata.newest(), ailing)?;
         if self.committed.saw_everything() {
-            claims::check(history, &self.committed, self.metadata.newest())?;
+            claims::check(history, &self.committed, &self.high_watermark, self.metadata.newest())?;
         }
         self.check_refusals(views, history)
     }

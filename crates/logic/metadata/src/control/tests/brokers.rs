@@ -117,16 +117,19 @@ fn only_the_partitions_named_unclean_suffer() {
     assert_eq!(cluster.state(kept), (-1, vec![1], vec![], vec![]));
 }
 
+/// Or of none: wiped ones.
 #[test]
 fn directories_of_another_epoch_are_unclean() {
-    let mut cluster = Cluster::with_brokers(1, 1);
-    let id = cluster.topic("t", &[1]);
-    let request = proto::RegisterBrokerRequest {
-        previous_broker_epoch: Some(0),
-        ..cluster.registration(1)
-    };
-    let _ = cluster.ask(Request::RegisterBroker(request));
-    assert_eq!(cluster.state(id), (-1, vec![], vec![], vec![1]));
+    for previous_broker_epoch in [Some(0), None] {
+        let mut cluster = Cluster::with_brokers(1, 1);
+        let id = cluster.topic("t", &[1]);
+        let request = proto::RegisterBrokerRequest {
+            previous_broker_epoch,
+            ..cluster.registration(1)
+        };
+        let _ = cluster.ask(Request::RegisterBroker(request));
+        assert_eq!(cluster.state(id), (-1, vec![], vec![], vec![1]));
+    }
 }
 
 #[test]
