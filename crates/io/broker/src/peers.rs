@@ -8,7 +8,8 @@
 //! away from it, and finds their new leaders only a second later.
 //! PEER-3: a client that has just connected is told of no leader that was silent since: each that isn't known to live is
 //! asked over its stream, and the answer waits until it speaks, is lost, or is fenced. Told of one that hangs, librdkafka would
-//! wait 10 s for its first answer before it looked again; Kafka's clients are told so there.
+//! wait 10 s for its first answer before it looked again; Kafka's clients are told so there. Who was waited for in vain, once,
+//! isn't waited for again until it speaks: it may be this broker that doesn't hear.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -47,8 +48,19 @@ pub struct Peers {
 struct Noticed {
     lost: HashMap<BrokerId, Instant>,
     fenced: HashMap<BrokerId, Instant>,
-    /// By broker to which a stream is open: when something came from it.
-    heard: HashMap<BrokerId, Instant>,
+    /// By broker to which a stream is open.
+    signs: HashMap<BrokerId, Sign>,
+}
+
+/// What is heard of a broker.
+#[derive(Debug)]
+struct Sign {
+    /// Streams that are open to it.
+    streams: usize,
+    /// When something came from it.
+    heard: Instant,
+    /// Somebody waited for it since, until the end.
+    in_vain: bool,
 }
 
 impl Default for Peers {
@@ -65,24 +77,38 @@ impl Default for Peers {
 impl Peers {
     /// A stream to this broker broke or couldn't be opened. The first time counts.
     pub(crate) fn on_lost(&self, broker: BrokerId) {
-        let mut noticed = self.noticed.lock();
-        noticed.lost.entry(broker).or_insert_with(Instant::now);
-        noticed.heard.remove(&broker);
-        drop(noticed);
+        self.noticed.lock().lost.entry(broker).or_insert_with(Instant::now);
         self.lost.notify_waiters();
         self.note_progress();
     }
 
-    /// A stream to this broker is closed because nothing is wanted from it any more.
-    pub(crate) fn on_left(&self, broker: BrokerId) {
-        self.noticed.lock().heard.remove(&broker);
+    /// A stream to this broker is no longer open.
+    pub(crate) fn on_closed(&self, broker: BrokerId) {
+        let mut noticed = self.noticed.lock();
+        if let Some(sign) = noticed.signs.get_mut(&broker) {
+            sign.streams = sign.streams.saturating_sub(1);
+            if sign.streams == 0 {
+                noticed.signs.remove(&broker);
+            }
+        }
+        drop(noticed);
         self.note_progress();
     }
 
     /// Something came over a stream from this broker.
     pub(crate) fn on_heard(&self, broker: BrokerId) {
-        self.noticed.lock().heard.insert(broker, Instant::now());
-        self.note_progress();
+        let mut noticed = self.noticed.lock();
+        let Some(sign) = noticed.signs.get_mut(&broker) else {
+            return;
+        };
+        let was_silent = sign.heard.elapsed() > FRESH;
+        sign.heard = Instant::now();
+        sign.in_vain = false;
+        drop(noticed);
+        // The first word is enough for everybody who waits; who speaks all the time wakes nobody.
+        if was_silent {
+            self.note_progress();
+        }
     }
 
     /// Changes whenever a sign of life is asked for.
@@ -96,15 +122,18 @@ impl Peers {
         }
     }
 
-    /// Waits until every broker to which a stream is open, and which isn't fenced in the image, has been heard at or after
-    /// `since`, or is lost; at most 3.5 s (PEER-3).
-    pub(crate) async fn all_heard(&self, since: Instant, is_fenced: impl Fn(BrokerId) -> bool) {
+    /// Waits until every broker to which a stream is open, and which `concerns` the asker, has been heard at or after `since`,
+    /// or is lost; at most 3.5 s (PEER-3).
+    pub(crate) async fn all_heard(&self, since: Instant, concerns: impl Fn(BrokerId) -> bool) {
         let mut progress = self.progress.subscribe();
         let since = since.checked_sub(FRESH).unwrap_or(since);
+        let is_silent = |noticed: &Noticed, broker: BrokerId, sign: &Sign| {
+            sign.heard < since && !sign.in_vain && !noticed.lost.contains_key(&broker) && concerns(broker)
+        };
         let silent = || {
             let noticed = self.noticed.lock();
-            let mut silent = noticed.heard.iter().filter(|(_, heard)| **heard < since);
-            silent.any(|(broker, _)| !is_fenced(*broker))
+            let mut signs = noticed.signs.iter();
+            signs.any(|(broker, sign)| is_silent(&noticed, *broker, sign))
         };
         if !silent() {
             return;
@@ -112,8 +141,11 @@ impl Peers {
         self.asked.send_modify(|count| *count += 1);
         let deadline = Instant::now() + SPEAKS_WITHIN;
         while silent() {
-            // Nobody who could speak, or no time left: what is known has to do.
             if !matches!(timeout_at(deadline, progress.changed()).await, Ok(Ok(()))) {
+                // What is known has to do.
+                for (_, sign) in self.noticed.lock().signs.iter_mut() {
+                    sign.in_vain |= sign.heard < since;
+                }
                 return;
             }
         }
@@ -129,7 +161,17 @@ impl Peers {
     pub(crate) fn on_reached(&self, broker: BrokerId) {
         let mut noticed = self.noticed.lock();
         noticed.lost.remove(&broker);
-        noticed.heard.insert(broker, Instant::now());
+        let now = Instant::now();
+        let sign = noticed.signs.entry(broker).or_insert(Sign {
+            streams: 0,
+            heard: now,
+            in_vain: false,
+        });
+        *sign = Sign {
+            streams: sign.streams + 1,
+            heard: now,
+            in_vain: false,
+        };
     }
 
     /// Notes who was fenced between two images.
@@ -198,14 +240,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_client_waits_for_silent_leaders_until_they_speak_are_lost_or_fenced() {
         let peers = Peers::default();
-        let unfenced = |_: BrokerId| false;
+        let everybody = |_: BrokerId| true;
         // Nobody is followed: nothing to wait for.
-        peers.all_heard(Instant::now(), unfenced).await;
+        peers.all_heard(Instant::now(), everybody).await;
         peers.on_reached(PEER);
-        peers.all_heard(Instant::now(), unfenced).await;
+        peers.all_heard(Instant::now(), everybody).await;
         assert!(!peers.questions().has_changed().unwrap());
 
         tokio::time::advance(Duration::from_secs(1)).await;
+        peers.all_heard(Instant::now(), |broker| broker != PEER).await;
         let mut questions = peers.questions();
         let began = Instant::now();
         let answers = async {
@@ -213,21 +256,53 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(700)).await;
             peers.on_heard(PEER);
         };
-        tokio::join!(peers.all_heard(began, unfenced), answers);
+        tokio::join!(peers.all_heard(began, everybody), answers);
         assert_eq!(began.elapsed(), Duration::from_millis(700));
 
         tokio::time::advance(Duration::from_secs(1)).await;
-        peers.all_heard(Instant::now(), |broker| broker == PEER).await;
-        let began = Instant::now();
-        peers.all_heard(began, unfenced).await;
-        assert_eq!(began.elapsed(), SPEAKS_WITHIN, "a wait has an end");
         let loses = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             peers.on_lost(PEER);
         };
         let began = Instant::now();
-        tokio::join!(peers.all_heard(began, unfenced), loses);
+        tokio::join!(peers.all_heard(began, everybody), loses);
         assert_eq!(began.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_waited_for_in_vain_is_not_waited_for_again_until_it_speaks() {
+        let peers = Peers::default();
+        let everybody = |_: BrokerId| true;
+        peers.on_reached(PEER);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for expected in [SPEAKS_WITHIN, Duration::ZERO] {
+            let began = Instant::now();
+            peers.all_heard(began, everybody).await;
+            assert_eq!(began.elapsed(), expected);
+        }
+        peers.on_heard(PEER);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        peers.all_heard(began, everybody).await;
+        assert_eq!(began.elapsed(), SPEAKS_WITHIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_is_heard_as_long_as_one_of_several_streams_is_open() {
+        let peers = Peers::default();
+        peers.on_reached(PEER);
+        peers.on_reached(PEER);
+        peers.on_closed(PEER);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        peers.all_heard(began, |_| true).await;
+        assert_eq!(began.elapsed(), SPEAKS_WITHIN);
+        peers.on_heard(PEER);
+        peers.on_closed(PEER);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        peers.all_heard(began, |_| true).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     fn image(fenced: bool) -> MetadataImage {

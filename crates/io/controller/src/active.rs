@@ -68,7 +68,9 @@ impl Controller {
                 }
                 if let Some(term) = term {
                     tracing::info!(term, "active controller");
-                    acting = Some((term, tokio::spawn(Arc::clone(&self).act(term, before))));
+                    // Only its own predecessor's silence says something.
+                    let deposed = before.take();
+                    acting = Some((term, tokio::spawn(Arc::clone(&self).act(term, deposed))));
                 }
             }
             if leadership.changed().await.is_err() {
@@ -77,17 +79,10 @@ impl Controller {
         }
     }
 
-    /// When that node was last heard over Raft.
-    fn heard_over_raft(&self, node: BrokerId) -> Option<Instant> {
-        let status = self.quorum().status();
-        let mut members = status.voters.iter().chain(&status.learners);
-        let silence = members.find(|member| member.node_id == node)?.last_contact?;
-        Instant::now().checked_sub(silence)
-    }
-
     /// One term as the active controller, after that one's.
     async fn act(self: Arc<Self>, term: u64, before: Option<BrokerId>) {
-        let deposed = before.and_then(|node| Some((node, self.heard_over_raft(node)?)));
+        let heard = |node| Instant::now().checked_sub(self.quorum().last_contact(node)?);
+        let deposed = before.and_then(|node| Some((node, heard(node)?)));
         self.sessions().begin_term(deposed);
         self.bootstrap().await;
         let image = Arc::clone(&self.quorum().images().borrow().image);

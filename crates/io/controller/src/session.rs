@@ -55,7 +55,12 @@ impl Controller {
         }
         let session = self.sessions.of(broker, epoch);
         let since = session.map_or_else(|| self.sessions.last_sign(broker), |session| session.last_seen);
-        let deadline = since + self.config.session_timeout;
+        // A new controller is first found by those who are looking for it.
+        let found_by = self
+            .sessions
+            .term_began()
+            .map(|began| began + self.config.heartbeat_interval * 2);
+        let deadline = (since + self.config.session_timeout).max(found_by.unwrap_or(since));
         while self.active_term() == Some(term) && self.is_silent(broker, epoch) {
             if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {
                 if self.is_silent(broker, epoch) {

@@ -147,6 +147,11 @@ impl Sessions {
         state.deposed = deposed;
     }
 
+    /// When this term began.
+    pub(crate) fn term_began(&self) -> Option<Instant> {
+        self.state.lock().term_began
+    }
+
     /// When the broker was last heard, without a session in this term: its clock runs from then, else from now.
     pub(crate) fn last_sign(&self, broker: BrokerId) -> Instant {
         let state = self.state.lock();

@@ -12,7 +12,7 @@ use types::{BrokerEpoch, BrokerId, ClusterId};
 use crate::proto::PeerHeader;
 
 /// Version of the messages between nodes. Raised when an older node couldn't understand a newer one.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Who this node is to its peers; the cluster id is learnt once and then never changes.
 #[derive(Debug, Clone)]

@@ -100,7 +100,8 @@ pub(crate) fn watched_partitions(image: &MetadataImage) -> Vec<TopicIdPartition>
     partitions
 }
 
-/// The nodes whose present directory votes in the quorum, as its leader sees it.
+/// The nodes whose present directory votes in the quorum for good, as its leader sees it: while a membership isn't committed,
+/// the one before it counts, too, with directories that may be gone.
 pub(crate) fn voters(views: &[NodeView]) -> BTreeSet<NodeId> {
     let statuses: Vec<_> = views
         .iter()
@@ -113,10 +114,13 @@ pub(crate) fn voters(views: &[NodeView]) -> BTreeSet<NodeId> {
         return BTreeSet::new();
     };
     let votes = |node: NodeId, directory: DirectoryId| {
-        seen.voters
-            .iter()
-            .any(|voter| voter.node_id == BrokerId(node) && voter.directory_id == directory)
+        let mut of_node = seen.voters.iter().filter(|voter| voter.node_id == BrokerId(node));
+        let voter = of_node.next();
+        voter.is_some_and(|voter| voter.directory_id == directory) && of_node.next().is_none()
     };
+    if seen.commit_index < seen.last_index {
+        return BTreeSet::new();
+    }
     statuses
         .iter()
         .filter(|(node, status)| votes(*node, status.directory_id))

@@ -39,8 +39,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     if request.client.opened.elapsed() > SETTLED {
         broker.host.peers.notice().await;
     } else {
-        let is_fenced = |id| broker.host.image.load().broker(id).is_none_or(|peer| peer.fenced);
-        broker.host.peers.all_heard(Instant::now(), is_fenced).await;
+        let concerns = |id| leads_what_is_asked(&broker.host.image.load(), wanted.as_deref(), id);
+        broker.host.peers.all_heard(Instant::now(), concerns).await;
     }
     let image = broker.host.image.load();
     let view = View {
@@ -90,6 +90,22 @@ async fn create_missing(broker: &BrokerContext, wanted: &[MetadataRequestTopic])
         .zip(results)
         .filter_map(|(name, result)| Some((name, result.err()?)))
         .collect()
+}
+
+/// Whether the answer will name this broker as a leader, and nothing says yet that it is gone.
+fn leads_what_is_asked(image: &MetadataImage, wanted: Option<&[MetadataRequestTopic]>, id: BrokerId) -> bool {
+    if image.broker(id).is_none_or(|broker| broker.fenced) {
+        return false;
+    }
+    let leads = |topic: &TopicImage| topic.partitions().any(|(_, partition)| partition.leader == Some(id));
+    let Some(wanted) = wanted else {
+        return image.topics().any(|topic| leads(topic));
+    };
+    wanted.iter().any(|asked| {
+        let by_name = asked.name.as_ref().and_then(|name| image.topic(name.0.as_str()));
+        let topic = by_name.or_else(|| image.topic_by_id(topic_id(asked.topic_id)?));
+        topic.is_some_and(|topic| leads(topic))
+    })
 }
 
 /// The image as one connection sees it.

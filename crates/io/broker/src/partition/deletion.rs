@@ -67,6 +67,10 @@ impl Partition {
         let wakes = {
             let mut state = self.lock();
             let state = &mut *state;
+            if state.retired {
+                // By name these files may be those of a new topic already.
+                return Ok(());
+            }
             let high_watermark = state.high_watermark();
             let before = state.log.log_start_offset();
             let retired = state

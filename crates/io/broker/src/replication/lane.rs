@@ -94,12 +94,12 @@ impl LaneTask {
                 Some(link) => {
                     pause = REOPEN_PAUSE;
                     self.shared.host.peers.on_reached(self.leader);
-                    if !self.serve(link, &mut commands).await {
+                    let goes_on = self.serve(link, &mut commands).await;
+                    self.shared.host.peers.on_closed(self.leader);
+                    if !goes_on {
                         return;
                     }
-                    if self.followed.is_empty() {
-                        self.shared.host.peers.on_left(self.leader);
-                    } else {
+                    if !self.followed.is_empty() {
                         self.shared.host.peers.on_lost(self.leader);
                     }
                 }
