@@ -101,8 +101,8 @@ impl Node {
                 )));
             }
             Some(known) if known != member => {
-                // Whoever claims to be a voter at another address gets its place only when nobody is at the old one.
-                if is_voter && self.check_answers(known).await.is_ok() {
+                // Whoever claims to be a voter at another address gets its place only when nobody else is at the old one.
+                if is_voter && self.another_answers(known, member).await {
                     return Err(MembershipError::StillAlive {
                         node: known.node_id,
                         live: known.directory_id,

@@ -124,6 +124,7 @@ impl Node {
                 found.member
             }
             Answer::Blank(found) => found,
+            Answer::Myself if member.raft_id() == self.raft_id() => return Ok(()),
             Answer::Myself => return Err(unreachable(format!("{member} is the address of the active controller"))),
             Answer::Silent(why) => return Err(unreachable(format!("{} doesn't answer: {why}", member.address()))),
         };
@@ -137,6 +138,17 @@ impl Node {
                 answered.directory_id
             )))
         }
+    }
+
+    /// Whether a process answers where a voter is known to be that isn't the one which now calls itself `renamed`: a node that
+    /// was given another name, under which its old one still reaches it, says its new one there.
+    pub(super) async fn another_answers(&self, known: &Member, renamed: &Member) -> bool {
+        let answered = match self.identify_at(&known.address()).await {
+            Answer::Cluster(found) => found.member,
+            Answer::Blank(found) => found,
+            Answer::Myself | Answer::Silent(_) => return false,
+        };
+        answered.raft_id() == known.raft_id() && answered != *renamed
     }
 
     /// VOTER-2.

@@ -288,6 +288,31 @@ async fn a_voters_place_is_not_taken_while_it_answers_there() {
     assert_eq!(known.address.port, voter.port);
 }
 
+/// A short name becomes a full one, an address a name: the old one still leads to the same process.
+#[tokio::test(start_paused = true)]
+async fn a_voter_with_another_name_keeps_its_place_though_the_old_one_reaches_it_too() {
+    const RENAMED: u16 = 9_500;
+    for leads in [false, true] {
+        let mut cluster = Cluster::started(3).await;
+        cluster.write("a").await;
+        let leader = cluster.active().await.node_id().0;
+        let node = (1..=3).find(|node| (*node == leader) == leads).unwrap();
+        cluster.kill(node).await;
+        cluster.change = |config| config.port = RENAMED;
+        let quorum = cluster.start(node).await.unwrap();
+        cluster.hub.listening.lock().insert(RENAMED, quorum.clone());
+        let renamed = |of: &MetadataQuorum| {
+            let voters = of.status().voters;
+            let voter = voters.iter().find(|voter| voter.node_id == BrokerId(node));
+            voter.is_some_and(|voter| voter.address.port == RENAMED)
+        };
+        let offset = cluster.write("b").await;
+        cluster.agree(offset).await;
+        eventually("the new name", || cluster.running().iter().all(renamed).then_some(())).await;
+        nobody_ends(&cluster, &[quorum], "renamed").await;
+    }
+}
+
 /// KIP-853's `controller.quorum.auto.join.enable=false`.
 #[tokio::test(start_paused = true)]
 async fn a_controller_that_must_not_join_by_itself_waits_for_the_operator() {
