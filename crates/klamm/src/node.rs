@@ -11,7 +11,7 @@ use controller::raft::{LogIo, MetadataQuorum, QuorumConfig, RaftThreads, VoterAd
 use controller::{Controller, ControllerConfig, RpcRaftTransport, WallClock};
 use metadata::control::{ControlDefaults, KafkaConfigRules};
 use metadata::proto::Listener;
-use rpc::{GrpcNetwork, GrpcServer, Network, PeerAddress, PeerIdentity, Services};
+use rpc::{ConnectionLimits, GrpcNetwork, GrpcServer, Network, PeerAddress, PeerIdentity, Services};
 use storage::{FileSystem, RealFileSystem};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -269,6 +269,8 @@ async fn start_controller(
         clock: Arc::new(ControllerClock),
         seed: rand::random(),
     };
+    // A count of its own, as in Kafka: a broker's clients don't keep the quorum's members out.
+    let connections = ConnectionLimits::new(config.network.max_connections, config.network.max_connections_per_ip);
     let (network, identity) = (Arc::clone(network), identity.clone());
     let (started, learnt) = (quorum.clone(), identity.clone());
     let controller = quorum
@@ -291,7 +293,7 @@ async fn start_controller(
             });
             for listener in bound {
                 let listener = TcpListener::from_std(listener)?;
-                tokio::spawn(accept_internal(listener, server.clone()));
+                tokio::spawn(accept_internal(listener, server.clone(), Arc::clone(&connections)));
             }
             std::io::Result::Ok(controller)
         })
@@ -314,10 +316,17 @@ fn write_cluster_id(config: &Arc<ServerConfig>, file_system: &Arc<dyn FileSystem
     });
 }
 
-async fn accept_internal(listener: TcpListener, server: GrpcServer) {
+async fn accept_internal(listener: TcpListener, server: GrpcServer, connections: Arc<ConnectionLimits>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => server.serve(stream).await,
+            Ok((stream, address)) => match connections.open(address.ip()) {
+                Ok(slot) => {
+                    let server = server.clone();
+                    // One that doesn't say what it speaks mustn't hold up the others.
+                    tokio::spawn(async move { server.serve(stream, slot).await });
+                }
+                Err(limit) => tracing::warn!(%address, limit, "a connection to the controller was refused"),
+            },
             Err(error) => {
                 // Out of files, mostly: accepting again at once would spin.
                 tracing::warn!(%error, "could not accept a connection");

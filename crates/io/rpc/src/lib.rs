@@ -6,6 +6,7 @@
 //! Every call carries a [`proto::PeerHeader`]; [`PeerIdentity::check`] is the one place that decides whether it is served.
 
 mod address;
+mod connections;
 mod grpc;
 mod link;
 mod network;
@@ -19,6 +20,7 @@ pub mod proto {
 }
 
 pub use address::{PeerAddress, PeerAddressError};
+pub use connections::{ConnectionLimits, ConnectionSlot};
 pub use grpc::{GrpcNetwork, GrpcServer};
 pub use link::Link;
 pub use network::{DialOutcome, Network, NetworkError};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use config::NetworkConfig;
 use futures::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
-use rpc::GrpcServer;
+use rpc::{ConnectionLimits, ConnectionSlot, GrpcServer};
 use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::{Connection, ConnectionSettings, stopped};
 use super::dispatcher::{BrokerDispatcher, Dispatcher};
-use super::limits::{ConnectionLimits, ConnectionSlot, RequestBudget};
+use super::limits::RequestBudget;
 use crate::context::{BrokerContext, ClientConnection};
 use crate::metrics::BrokerMetrics;
 
@@ -149,8 +149,7 @@ impl KafkaServer {
             match self.speaks_http2(&stream, shutdown.clone()).await {
                 Some(false) => {}
                 Some(true) => {
-                    drop(slot);
-                    return grpc.serve(stream).await;
+                    return grpc.serve(stream, slot).await;
                 }
                 None => return,
             }

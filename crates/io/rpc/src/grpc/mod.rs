@@ -6,6 +6,7 @@
 //! (h2 has one lock per connection, and bulk must not delay a vote).
 
 mod client;
+mod counted;
 mod server;
 
 pub use client::GrpcNetwork;
@@ -19,6 +20,17 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// Largest HTTP/2 frame.
 const FRAME_BYTES: u32 = 1 << 20;
+/// Calls and streams of one connection at a time; a peer's own client waits for its turn beyond. Everybody can connect before
+/// anybody knows who it is, so this and the next three are what a stranger can make a node hold.
+const CONCURRENT_STREAMS: u32 = 128;
+/// Headers of one call. Ours are a few hundred bytes.
+const HEADER_LIST_BYTES: u32 = 16 << 10;
+/// Streams opened and reset before the server has looked at them ("rapid reset"); beyond, the connection is closed.
+const PENDING_RESETS: usize = 20;
+/// A connection begins with HTTP/2's preface within this.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Largest request: only the quorum's entries come to a server in bulk, partitions' records go the other way.
+const REQUEST_BYTES: usize = 16 << 20;
 /// Largest message: well above the largest batch that a topic may allow by default, with room for raised limits.
 const MESSAGE_BYTES: usize = 64 << 20;
 /// A silent connection is probed this often.

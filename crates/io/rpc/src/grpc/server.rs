@@ -2,18 +2,23 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::counted::Counted;
 use super::{
-    CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, STREAM_WINDOW_BYTES,
+    CONCURRENT_STREAMS, CONNECTION_WINDOW_BYTES, FRAME_BYTES, HANDSHAKE_DEADLINE, HEADER_LIST_BYTES,
+    KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, PENDING_RESETS, REQUEST_BYTES, STREAM_WINDOW_BYTES,
 };
+use crate::connections::ConnectionSlot;
 use crate::link::Link;
 use crate::proto::controller_server::{Controller, ControllerServer};
 use crate::proto::raft_server::{Raft, RaftServer};
@@ -30,8 +35,14 @@ const ACCEPTED_DEPTH: usize = 128;
 /// A running gRPC server without a listener of its own: the port is shared with Kafka's protocol.
 #[derive(Debug, Clone)]
 pub struct GrpcServer {
-    connections: mpsc::Sender<std::io::Result<TcpStream>>,
+    connections: mpsc::Sender<std::io::Result<Counted>>,
+    handshake: Duration,
 }
+
+/// How every HTTP/2 connection begins.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Between two looks at a preface that comes in pieces.
+const PIECE_PAUSE: Duration = Duration::from_millis(10);
 
 impl GrpcServer {
     /// Starts serving on the current runtime; ends when the last handle and connection are gone.
@@ -45,12 +56,12 @@ impl GrpcServer {
         });
         let controller = services.controller.map(|service| {
             ControllerServer::new(ControllerShell(service))
-                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_decoding_message_size(REQUEST_BYTES)
                 .max_encoding_message_size(MESSAGE_BYTES)
         });
         let replication = services.replication.map(|service| {
             ReplicationServer::new(ReplicationShell(service))
-                .max_decoding_message_size(MESSAGE_BYTES)
+                .max_decoding_message_size(REQUEST_BYTES)
                 .max_encoding_message_size(MESSAGE_BYTES)
         });
         tokio::spawn(async move {
@@ -58,6 +69,10 @@ impl GrpcServer {
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
                 .max_frame_size(FRAME_BYTES)
+                .max_concurrent_streams(CONCURRENT_STREAMS)
+                .http2_max_header_list_size(HEADER_LIST_BYTES)
+                .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+                .http2_max_local_error_reset_streams(Some(PENDING_RESETS))
                 .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
                 .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
                 .add_optional_service(raft)
@@ -69,14 +84,38 @@ impl GrpcServer {
                 tracing::error!(%error, "internal server ended");
             }
         });
-        Self { connections }
+        Self {
+            connections,
+            handshake: HANDSHAKE_DEADLINE,
+        }
     }
 
-    /// Takes over an accepted connection, nothing of which was consumed.
-    pub async fn serve(&self, connection: TcpStream) {
+    /// Takes over an accepted connection, nothing of which was consumed, and its place among the node's connections. Waits
+    /// until it has said that it speaks HTTP/2: one that doesn't is closed.
+    pub async fn serve(&self, connection: TcpStream, slot: ConnectionSlot) {
         // Lost with connections that come in from a listener of one's own: 40 ms a call.
         let _ = connection.set_nodelay(true);
-        let _ = self.connections.send(Ok(connection)).await;
+        // tonic would wait for the preface for ever.
+        if timeout(self.handshake, speaks_http2(&connection)).await == Ok(true) {
+            let _ = self.connections.send(Ok(Counted::new(connection, slot))).await;
+        }
+    }
+}
+
+async fn speaks_http2(connection: &TcpStream) -> bool {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let Ok(peeked) = connection.peek(&mut start).await else {
+            return false;
+        };
+        let said = start.get(..peeked).unwrap_or_default();
+        if said.is_empty() || !PREFACE.starts_with(said) {
+            return false;
+        }
+        if said.len() == PREFACE.len() {
+            return true;
+        }
+        sleep(PIECE_PAUSE).await;
     }
 }
 
@@ -185,3 +224,6 @@ impl Replication for ReplicationShell {
         Ok(Response::new(stream))
     }
 }
+
+#[cfg(test)]
+mod tests;
