@@ -4,7 +4,11 @@
 //! committed ISR isn't below min ISR. ADM-3: a producer's retry is answered with the offset of its first try. ADM-4: a
 //! producer's batches keep their order, the first ones too: an unknown producer may begin with any sequence, as in Kafka,
 //! for retention may have taken its state; but while a leadership is young, one that doesn't begin at 0 has to come
-//! again. Of batches in flight over one connection the first may have found no leader here yet, and be sent again.
+//! again. Of batches in flight over one connection the first may have found no leader here yet, and be sent again. ADM-5:
+//! for the same reason a batch that skips others isn't told so while the leadership is young, or a moment after a batch was
+//! refused that may be taken later (no room, too few in sync): the skipped ones come again, and this one has to, too. Told
+//! OUT_OF_ORDER_SEQUENCE_NUMBER, librdkafka begins a new epoch for all its partitions, and writes a second time what elsewhere
+//! waits for its acknowledgement.
 
 use records::BatchHeader;
 use thiserror::Error;
@@ -48,6 +52,8 @@ pub struct ProduceAttempt<'a> {
     pub leader_epoch: Option<LeaderEpoch>,
     /// The wall clock.
     pub now: TimestampMs,
+    /// When this leader last refused a batch that it may take later.
+    pub refused_at: Option<TimestampMs>,
 }
 
 /// What to do with it.
@@ -83,8 +89,8 @@ pub enum AdmissionRefusal {
         /// What a write needs.
         min: usize,
     },
-    /// An unknown producer doesn't begin at its first sequence, and this leadership is young.
-    #[error("producer {0} is not known here yet, an earlier batch of it may be on its way")]
+    /// A batch of this producer is missing that may be on its way, because the leadership is young or has just refused some.
+    #[error("an earlier batch of producer {0} isn't here, but may be on its way")]
     MayOvertake(ProducerId),
     /// The producer's epoch or sequence doesn't fit.
     #[error(transparent)]
@@ -111,14 +117,18 @@ pub fn admit(
         });
     }
     let header = attempt.header;
-    if header.has_producer_id()
-        && header.base_sequence > 0
-        && producers.entry(header.producer_id).is_none()
-        && (0..YOUNG_MS).contains(&attempt.now.since(leader.led_since()))
+    let moment_ago = |then: TimestampMs| (0..YOUNG_MS).contains(&attempt.now.since(then));
+    let young = moment_ago(leader.led_since());
+    if header.has_producer_id() && header.base_sequence > 0 && producers.entry(header.producer_id).is_none() && young {
+        return Err(AdmissionRefusal::MayOvertake(header.producer_id));
+    }
+    let checked = producers.check(attempt.header, attempt.now);
+    if matches!(checked, Err(SequenceError::OutOfOrderSequence { .. }))
+        && (young || attempt.refused_at.is_some_and(moment_ago))
     {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
-    Ok(match producers.check(attempt.header, attempt.now)? {
+    Ok(match checked? {
         SequenceCheck::Append | SequenceCheck::NoProducer => Admission::Append,
         SequenceCheck::Duplicate {
             base_offset,
@@ -182,6 +192,7 @@ mod tests {
                 acks: Acks::All,
                 leader_epoch: None,
                 now,
+                refused_at: None,
             };
             admit(&leader, producers, &attempt)
         };
@@ -191,5 +202,38 @@ mod tests {
         assert_eq!(decide(&producers, 3, since.plus_ms(YOUNG_MS)), Ok(Admission::Append));
         producers.on_append(&header(2), since);
         assert_eq!(decide(&producers, 3, since.plus_ms(30)), Ok(Admission::Append));
+    }
+
+    /// Found by `klamm verify --chaos disk-full`: a disk without room refused the first of two batches in flight, and the second was
+    /// told that one is missing.
+    #[test]
+    fn a_batch_behind_one_that_was_refused_has_to_come_again_and_one_that_lost_its_place_is_told_so() {
+        let since = TimestampMs(1_000);
+        let (leader, mut producers) = (leader(since), ProducerStates::new());
+        producers.on_append(&header(0), since);
+        let decide = |sequence, now, refused_at| {
+            let header = header(sequence);
+            let attempt = ProduceAttempt {
+                header: &header,
+                acks: Acks::All,
+                leader_epoch: None,
+                now,
+                refused_at,
+            };
+            admit(&leader, &producers, &attempt)
+        };
+        let overtakes = Err(AdmissionRefusal::MayOvertake(ProducerId(7)));
+        let out_of_order = Err(AdmissionRefusal::Sequence(SequenceError::OutOfOrderSequence {
+            producer_id: ProducerId(7),
+            sequence: 2,
+            last_sequence: 0,
+        }));
+        let refused = since.plus_ms(20_000);
+        assert_eq!(decide(2, refused.plus_ms(10), Some(refused)), overtakes);
+        assert_eq!(decide(1, refused.plus_ms(20), Some(refused)), Ok(Admission::Append));
+        assert_eq!(decide(2, refused.plus_ms(YOUNG_MS), Some(refused)), out_of_order);
+        assert_eq!(decide(2, refused, None), out_of_order);
+        // A leadership that has just begun may have refused the first one before it began.
+        assert_eq!(decide(2, since.plus_ms(10), None), overtakes);
     }
 }

@@ -91,6 +91,9 @@ impl Partition {
         let _writer = self.writer_or_offline().map_err(AppendError::Log)?;
         let mut state = self.lock();
         let decision = state.decide_append(batch, acks, leader_epoch, now);
+        if let Err(AppendError::Refused(AdmissionRefusal::NotEnoughReplicas { .. })) = &decision {
+            state.refused_at = Some(now);
+        }
         let decision = decision.map_err(|error| match error {
             // A newer leader may have taken the batches that are missing here (LEASE-1).
             AppendError::Refused(AdmissionRefusal::Sequence(_)) if self.host.lease.is_over() => AppendError::NotLeader,
@@ -113,7 +116,10 @@ impl Partition {
                 Ok(appended)
             }
             Ok(Some(None) | None) => Err(AppendError::NotLeader),
-            Err(NotWritten::Full) => Err(AppendError::DiskFull(self.health.path().to_owned())),
+            Err(NotWritten::Full) => {
+                self.lock().refused_at = Some(now);
+                Err(AppendError::DiskFull(self.health.path().to_owned()))
+            }
             Err(NotWritten::Failed(error)) => {
                 self.report_fault(&error);
                 Err(AppendError::Log(error))
@@ -138,6 +144,7 @@ impl State {
             acks,
             leader_epoch,
             now,
+            refused_at: self.refused_at,
         };
         let log_start_offset = self.log.log_start_offset();
         let producers = self.log.producers();

@@ -27,7 +27,7 @@ use parking_lot::{Mutex, MutexGuard};
 use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState};
 use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
-use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TopicIdPartition, TopicName};
+use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TimestampMs, TopicIdPartition, TopicName};
 
 pub use append::{AppendError, Appended};
 pub use deletion::DeleteRecordsError;
@@ -92,6 +92,8 @@ struct State {
     acks: Option<Arc<AckQueue>>,
     /// A proposal that the controller hasn't answered.
     proposal: Option<IsrProposal>,
+    /// When a batch was last refused that may be taken later (ADM-5).
+    refused_at: Option<TimestampMs>,
     /// The topic was deleted or the replica moved away: nothing is served any more.
     retired: bool,
 }
@@ -171,6 +173,7 @@ impl Partition {
             slots: Vec::new(),
             acks: None,
             proposal: None,
+            refused_at: None,
             retired: false,
         };
         Arc::new(Self {
