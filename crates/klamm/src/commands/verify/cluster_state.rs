@@ -9,6 +9,7 @@ use types::ErrorCode;
 use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::describe_quorum_request::{PartitionData, TopicData};
+use wire::messages::describe_quorum_response::PartitionData as QuorumState;
 use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::{
     CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, FindCoordinatorRequest, MetadataRequest,
@@ -119,7 +120,8 @@ impl ClusterState {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Waits until `brokers` brokers are there, and every partition of these topics has a leader and all its replicas in sync.
+    /// Waits until `brokers` brokers are there, every partition of these topics has a leader and all its replicas in sync, and
+    /// every voter of the metadata quorum is in step: one whose disk was wiped must be a voter again before another one is wiped.
     /// Each bootstrap server is asked: one that has just come back may still tell of the past.
     pub(super) fn wait_until_whole(
         &self,
@@ -129,6 +131,7 @@ impl ClusterState {
         stop: impl Fn() -> bool,
     ) -> Result<()> {
         let deadline = Instant::now() + within;
+        let mut since = i64::MAX;
         let servers: Vec<Self> = self
             .connection
             .each()
@@ -138,6 +141,10 @@ impl ClusterState {
         loop {
             let lacking = servers.iter().find_map(|server| match server.metadata(topics) {
                 Ok(metadata) => lacking(&metadata, brokers),
+                Err(error) => Some(format!("{error:#}")),
+            });
+            let lacking = lacking.or_else(|| match self.quorum() {
+                Ok(quorum) => lacking_voter(&quorum, &mut since),
                 Err(error) => Some(format!("{error:#}")),
             });
             let Some(lacking) = lacking else { return Ok(()) };
@@ -164,6 +171,12 @@ impl ClusterState {
 
     /// Who leads the metadata quorum now.
     pub(super) fn active_controller(&self) -> Result<i32> {
+        Some(self.quorum()?.leader_id.0)
+            .filter(|leader| *leader >= 0)
+            .ok_or_else(|| anyhow!("no controller is active"))
+    }
+
+    fn quorum(&self) -> Result<QuorumState> {
         let topic = TopicData::default()
             .with_topic_name(TopicName(text(METADATA_TOPIC)))
             .with_partitions(vec![PartitionData::default().with_partition_index(0)]);
@@ -172,11 +185,8 @@ impl ClusterState {
             let mut cluster = self.connection.connect().await?;
             cluster.call(&request).await
         })?;
-        let partition = response.topics.iter().flat_map(|topic| &topic.partitions).next();
-        partition
-            .map(|partition| partition.leader_id.0)
-            .filter(|leader| *leader >= 0)
-            .ok_or_else(|| anyhow!("no controller is active"))
+        let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
+        partition.ok_or_else(|| anyhow!("the broker knows nothing of the metadata quorum"))
     }
 
     /// Who coordinates a group now.
@@ -244,6 +254,56 @@ fn lacking(metadata: &MetadataResponse, brokers: usize) -> Option<String> {
     None
 }
 
+/// Which voter hasn't been in step since the first look, if any: the directory of a node that was wiped a moment ago is still
+/// listed, and was in step then. Until the new one has taken its place the node is an observer. `since` is the leader's clock.
+fn lacking_voter(quorum: &QuorumState, since: &mut i64) -> Option<String> {
+    let voters = &quorum.current_voters;
+    // The leader itself is always in step. Its clock may have been set back, or be another node's now.
+    let now = voters.iter().map(|voter| voter.last_caught_up_timestamp).max()?;
+    *since = now.min(*since);
+    let observes = |id| quorum.observers.iter().any(|observer| observer.replica_id == id);
+    let behind = voters
+        .iter()
+        .find(|voter| voter.last_caught_up_timestamp < *since || observes(voter.replica_id))?;
+    Some(format!(
+        "voter {} of the metadata quorum isn't in step",
+        behind.replica_id.0
+    ))
+}
+
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::messages::describe_quorum_response::ReplicaState;
+
+    use super::*;
+
+    fn quorum(voters: &[(i32, i64)], observers: &[i32]) -> QuorumState {
+        let replica = |id: i32, caught_up: i64| {
+            ReplicaState::default()
+                .with_replica_id(id.into())
+                .with_last_caught_up_timestamp(caught_up)
+        };
+        QuorumState::default()
+            .with_current_voters(voters.iter().map(|(id, caught_up)| replica(*id, *caught_up)).collect())
+            .with_observers(observers.iter().map(|id| replica(*id, -1)).collect())
+    }
+
+    #[test]
+    fn the_quorum_is_whole_when_every_voter_was_in_step_since_the_first_look() {
+        let mut since = i64::MAX;
+        let lacks = |state: &QuorumState, since: &mut i64| lacking_voter(state, since).is_some();
+        // Node 2 was wiped a moment ago: its old directory was in step then.
+        assert!(lacks(&quorum(&[(1, 1_000), (2, 900), (3, 990)], &[]), &mut since));
+        assert!(lacks(&quorum(&[(1, 1_100), (2, 900), (3, 1_090)], &[]), &mut since));
+        assert!(lacks(&quorum(&[(1, 1_200), (2, 900), (3, 1_190)], &[2]), &mut since));
+        assert!(!lacks(&quorum(&[(1, 1_300), (2, 1_290), (3, 1_290)], &[4]), &mut since));
+        // The leader's clock was an hour ahead at the first look.
+        let mut since = 3_600_000;
+        assert!(lacks(&quorum(&[(1, 2_000), (2, 1_990)], &[]), &mut since));
+        assert!(!lacks(&quorum(&[(1, 2_100), (2, 2_090)], &[]), &mut since));
+    }
 }
