@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{bail, ensure};
@@ -63,6 +64,8 @@ pub(crate) fn campaign(root: &Path, campaign: &Campaign) -> anyhow::Result<()> {
         .unwrap_or_else(|| std::env::temp_dir().join(format!("klamm-chaos-{}", std::process::id())));
     let mut done = Vec::new();
     for run in &runs {
+        // What others have left unwritten, a compiler say, would hang the nodes' disks for longer than they may (10 s).
+        ensure!(Command::new("sync").status()?.success(), "sync failed");
         let (out, began) = (folder.join(&run.name), Instant::now());
         let mut outcome = klamm.verify(&arguments(run), &out)?;
         // Somebody may have ended it.
