@@ -97,6 +97,11 @@ impl ImageDelta {
             }
             (Some(topic), None) => {
                 self.topics_deleted.insert(id, topic.name.clone());
+                // Its configuration went with it: that counts when another topic has the name by now.
+                let resource = ConfigResource::Topic(topic.name.clone());
+                if exists(newer, &resource) && older.config(&resource) != newer.config(&resource) {
+                    self.configs_changed.insert(resource);
+                }
             }
             // Created and deleted within the batch: nobody ever saw it.
             (None, None) | (Some(_), Some(_)) => {}
