@@ -8,6 +8,9 @@
 //!
 //! The power cut is the file system's own (`xfs_io -x -c shutdown`): nothing of what is dirty reaches the device afterwards, as
 //! when a machine stops. What did reach it stands in the file. Needs root, loop devices, `mkfs.ext4` and `xfs_io`.
+//!
+//! The files are in memory (`/dev/shm`) when there is room: a machine whose own disk is busy with others lets a sync wait for
+//! longer than the 10 s after which a node gives a disk up, all nodes at once.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -25,6 +28,9 @@ const BYTES: u64 = 4 << 30;
 const BYTES_PER_INODE: &str = "65536";
 /// What a full disk is filled with at last.
 const PIECES: [usize; 2] = [4096, 1];
+/// Where memory is to be had as files, and how much must be free there.
+const MEMORY: &str = "/dev/shm";
+const FREE_MEMORY: u64 = 4 << 30;
 /// How long a process that was just killed may still hold its files.
 const RELEASED_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries.
@@ -39,7 +45,7 @@ pub(crate) enum DiskRole {
     Metadata,
 }
 
-/// One file system. Dropping it unmounts it; its file stays.
+/// One file system. Dropping it unmounts it; its file stays, unless it was in memory.
 #[derive(Debug)]
 pub(crate) struct Disk {
     image: PathBuf,
@@ -51,7 +57,7 @@ impl Disk {
     /// Makes `NAME.ext4` in `folder` and mounts it at `folder/NAME`.
     pub(crate) fn create(folder: &Path, name: &str) -> Result<Self> {
         let folder = fs::canonicalize(folder)?;
-        let (image, place) = (folder.join(format!("{name}.ext4")), folder.join(name));
+        let (image, place) = (image_file(&folder, name), folder.join(name));
         fs::File::create_new(&image)
             .and_then(|file| file.set_len(BYTES))
             .with_context(|| format!("can't make {}", image.display()))?;
@@ -158,7 +164,19 @@ impl Drop for Disk {
             // Lazily: a node that was killed a moment ago may still be on its way out. Who fails here can't be helped.
             let _ = run_tool("umount", &["-l", &text(&self.place)]);
         }
+        if self.image.starts_with(MEMORY) {
+            // It would stay until the machine is started again.
+            let _ = fs::remove_file(&self.image);
+        }
     }
+}
+
+fn image_file(folder: &Path, name: &str) -> PathBuf {
+    let free = statvfs(MEMORY).map_or(0, |memory| memory.f_bavail.saturating_mul(memory.f_frsize));
+    if free < FREE_MEMORY {
+        return folder.join(format!("{name}.ext4"));
+    }
+    Path::new(MEMORY).join(format!("klamm-{}-{name}.ext4", std::process::id()))
 }
 
 /// A node's disks.
