@@ -3,7 +3,7 @@
 //! * `ci` runs everything that decides whether a commit may land, but for real clients and containers (`.ci/run` adds those);
 //! * `layers` and `file-length` are the two house rules that no other tool checks;
 //! * `sim` runs the deterministic cluster from as many seeds as wanted (its tests run 300);
-//! * `chaos` is `klamm verify` with every fault that the machine can do, in four minutes or two hours;
+//! * `chaos` is `klamm verify` with every fault that the machine can do, in minutes or hours;
 //! * `compat` hands over to `tests/compat/run.sh`, which needs Python, Java and kcat.
 
 mod chaos;
@@ -49,10 +49,10 @@ enum Command {
     },
     /// `klamm verify` with every fault that this machine can do (as root: all), by fixed seeds
     Chaos {
-        /// About four minutes, each kind of fault at least once: the default
+        /// About three minutes, each kind of fault at least once: the default
         #[arg(long, conflicts_with = "full")]
         short: bool,
-        /// 200 kills and 20 of each other kind, about two hours
+        /// 200 kills and 20 of each other kind: hours
         #[arg(long)]
         full: bool,
         /// Only these runs, by the names in the table, with the same seeds as ever

@@ -20,7 +20,7 @@ const RATE: &str = "1500";
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) struct Campaign {
-    /// Two hours of it, not four minutes.
+    /// Hours of it, not minutes.
     pub(crate) full: bool,
     /// Only the runs with these names, if there are any.
     pub(crate) only: Vec<String>,

@@ -18,7 +18,7 @@ pub(super) struct PlannedRun {
     pub(super) seed: u64,
 }
 
-/// About four minutes: each kind at least once.
+/// About three minutes: each kind at least once.
 pub(super) fn short(can: &[String]) -> Vec<PlannedRun> {
     let long = ["kill-again", "pause-long"];
     let apart = |kind: &&String| kind.as_str() != POWER_ALL && !long.contains(&kind.as_str());
@@ -38,7 +38,7 @@ pub(super) fn short(can: &[String]) -> Vec<PlannedRun> {
     numbered(runs, can)
 }
 
-/// So many as the page on reliability speaks of: about two hours.
+/// So many as the page on reliability speaks of: hours.
 pub(super) fn full(can: &[String]) -> Vec<PlannedRun> {
     let all: Vec<&str> = can.iter().map(String::as_str).collect();
     let times = |kind: &str| if kind == "kill" { FULL_KILLS } else { FULL };

@@ -127,13 +127,17 @@ impl Peers {
     pub(crate) async fn all_heard(&self, since: Instant, concerns: impl Fn(BrokerId) -> bool) {
         let mut progress = self.progress.subscribe();
         let since = since.checked_sub(FRESH).unwrap_or(since);
-        let is_silent = |noticed: &Noticed, broker: BrokerId, sign: &Sign| {
-            sign.heard < since && !sign.in_vain && !noticed.lost.contains_key(&broker) && concerns(broker)
-        };
         let silent = || {
             let noticed = self.noticed.lock();
-            let mut signs = noticed.signs.iter();
-            signs.any(|(broker, sign)| is_silent(&noticed, *broker, sign))
+            let silent: Vec<BrokerId> = noticed
+                .signs
+                .iter()
+                .filter(|(broker, sign)| sign.heard < since && !sign.in_vain && !noticed.lost.contains_key(*broker))
+                .map(|(broker, _)| *broker)
+                .collect();
+            drop(noticed);
+            // Without the lock, which every message of a leader takes: it looks through the image.
+            silent.into_iter().any(&concerns)
         };
         if !silent() {
             return;

@@ -57,20 +57,20 @@ impl Disk {
     /// Makes `NAME.ext4` in `folder` and mounts it at `folder/NAME`.
     pub(crate) fn create(folder: &Path, name: &str) -> Result<Self> {
         let folder = fs::canonicalize(folder)?;
-        let (image, place) = (image_file(&folder, name), folder.join(name));
-        fs::File::create_new(&image)
-            .and_then(|file| file.set_len(BYTES))
-            .with_context(|| format!("can't make {}", image.display()))?;
-        run_tool(
-            "mkfs.ext4",
-            &["-q", "-F", "-m", "0", "-i", BYTES_PER_INODE, &text(&image)],
-        )?;
-        fs::create_dir(&place)?;
+        let image = image_file(&folder, name);
+        let file = fs::File::create_new(&image).with_context(|| format!("can't make {}", image.display()))?;
+        // From here on dropping it leaves nothing behind in memory.
         let mut disk = Self {
             image,
-            place,
+            place: folder.join(name),
             mounted: false,
         };
+        file.set_len(BYTES)?;
+        run_tool(
+            "mkfs.ext4",
+            &["-q", "-F", "-m", "0", "-i", BYTES_PER_INODE, &text(&disk.image)],
+        )?;
+        fs::create_dir(&disk.place)?;
         disk.mount()?;
         fs::create_dir(disk.directory())?;
         // The node finds its directory after the first cut, too.

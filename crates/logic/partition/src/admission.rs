@@ -119,7 +119,7 @@ pub fn admit(
     let header = attempt.header;
     let moment_ago = |then: TimestampMs| (0..YOUNG_MS).contains(&attempt.now.since(then));
     let young = moment_ago(leader.led_since());
-    if header.has_producer_id() && header.base_sequence > 0 && producers.entry(header.producer_id).is_none() && young {
+    if young && header.has_producer_id() && header.base_sequence > 0 && producers.entry(header.producer_id).is_none() {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     let checked = producers.check(attempt.header, attempt.now);

@@ -3,7 +3,7 @@
 //! The rules are `logic/partition`'s; this folder takes the lock, calls them, writes the log, and wakes whoever the
 //! effects name after unlocking. No await happens under the lock.
 //!
-//! The bytes of an append are written with neither (`writer.rs`).
+//! The bytes of an append are written without it (`writer.rs`).
 //!
 //! PART-1: everything under the lock belongs to one role; a change of role answers every waiter and drops every follow.
 

@@ -1,4 +1,4 @@
-//! Which answers to replication can be (PEER-2).
+//! Which answers to replication can be (ANSWER-2).
 //!
 //! openraft takes a follower's answer for true: one that contradicts what was sent, or what the follower said before, would make
 //! it panic, and a panic of its core ends the process. So such an answer counts as none.

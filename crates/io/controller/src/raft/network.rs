@@ -1,8 +1,8 @@
 //! openraft's network on top of [`RaftTransport`]: each call is one opaque request and response.
 //!
-//! PEER-1: anybody can have a learner added at an address of his own, so an answer isn't believed for what it says alone. That
+//! ANSWER-1: anybody can have a learner added at an address of his own, so an answer isn't believed for what it says alone. That
 //! the quorum was recovered without this node, and that a higher vote is known, is believed of a voter only, who answers as
-//! that voter: the same node, directory and cluster. PEER-2: no answer makes openraft stop or send without end (`answers`).
+//! that voter: the same node, directory and cluster. ANSWER-2: no answer makes openraft stop or send without end (`answers`).
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -79,7 +79,7 @@ impl Wire {
         Ok(reply)
     }
 
-    /// One call, and whether its answer is that of the voter `to` (PEER-1).
+    /// One call, and whether its answer is that of the voter `to` (ANSWER-1).
     async fn call_member(
         &self,
         address: &VoterAddress,

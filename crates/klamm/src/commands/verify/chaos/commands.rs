@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use super::fault::{Action, FaultKind};
+use super::fault::{Action, FaultKind, ProcessAction};
 use super::nodes::Nodes;
 use crate::local_cluster::run_command;
 
@@ -34,15 +34,20 @@ pub(crate) struct Commands {
 impl Commands {
     /// Whether there is one.
     pub(crate) fn any(&self) -> bool {
-        [
-            &self.kill_command,
-            &self.stop_command,
-            &self.start_command,
-            &self.pause_command,
-            &self.resume_command,
-        ]
-        .iter()
-        .any(|command| command.is_some())
+        let mut all = ProcessAction::ALL.iter();
+        all.any(|action| self.of(*action).1.is_some())
+    }
+
+    /// The option's name, and the command, if it was given.
+    fn of(&self, action: ProcessAction) -> (&'static str, Option<&str>) {
+        let (option, command) = match action {
+            ProcessAction::Kill => ("--kill-command", &self.kill_command),
+            ProcessAction::Stop => ("--stop-command", &self.stop_command),
+            ProcessAction::Start => ("--start-command", &self.start_command),
+            ProcessAction::Pause => ("--pause-command", &self.pause_command),
+            ProcessAction::Resume => ("--resume-command", &self.resume_command),
+        };
+        (option, command.as_deref())
     }
 }
 
@@ -66,58 +71,25 @@ impl Nodes for CommandNodes {
     }
 
     fn check(&self, kind: FaultKind) -> Result<()> {
-        let commands = &self.commands;
-        let (needed, have) = match kind {
-            FaultKind::Kill | FaultKind::KillAgain => (
-                "--kill-command and --start-command",
-                commands.kill_command.is_some() && commands.start_command.is_some(),
-            ),
-            FaultKind::Stop => (
-                "--stop-command and --start-command",
-                commands.stop_command.is_some() && commands.start_command.is_some(),
-            ),
-            FaultKind::Pause | FaultKind::PauseLong => (
-                "--pause-command and --resume-command",
-                commands.pause_command.is_some() && commands.resume_command.is_some(),
-            ),
-            FaultKind::Partition
-            | FaultKind::Power
-            | FaultKind::PowerAll
-            | FaultKind::DiskFull
-            | FaultKind::FsyncError
-            | FaultKind::Clock
-            | FaultKind::Wipe => {
-                bail!(
-                    "{} can't be done by commands; --nodes N starts a cluster of its own",
-                    kind.name()
-                )
-            }
+        let Some(actions) = kind.on_processes() else {
+            bail!(
+                "{} can't be done by commands; --nodes N starts a cluster of its own",
+                kind.name()
+            );
         };
-        if have {
-            return Ok(());
-        }
-        bail!("this fault needs {needed}")
+        let [hurts, heals] = actions.map(|action| self.commands.of(action));
+        ensure!(
+            hurts.1.is_some() && heals.1.is_some(),
+            "this fault needs {} and {}",
+            hurts.0,
+            heals.0
+        );
+        Ok(())
     }
 
     fn act(&mut self, action: Action, node: i32) -> Result<()> {
-        let command = match action {
-            Action::Kill => &self.commands.kill_command,
-            Action::Stop => &self.commands.stop_command,
-            Action::Start => &self.commands.start_command,
-            Action::Pause => &self.commands.pause_command,
-            Action::Resume => &self.commands.resume_command,
-            Action::Cut(_)
-            | Action::Heal
-            | Action::PowerOff
-            | Action::PowerOn
-            | Action::Fill(_)
-            | Action::Free(_)
-            | Action::SetClock(_)
-            | Action::ResetClock
-            | Action::FailSyncs
-            | Action::Wipe => &None,
-        };
-        let command = command.as_deref().context("no command for it")?;
+        let command = action.on_process().and_then(|action| self.commands.of(action).1);
+        let command = command.context("no command for it")?;
         run_command(Command::new("sh").args(["-c", &command.replace(PLACEHOLDER, &node.to_string())]))
     }
 }

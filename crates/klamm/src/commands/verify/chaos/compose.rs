@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
-use super::fault::{Action, FaultKind};
+use super::fault::{Action, FaultKind, ProcessAction};
 use super::nodes::Nodes;
 use crate::local_cluster::run_command;
 
@@ -100,23 +100,12 @@ impl Nodes for ComposeNodes {
     }
 
     fn check(&self, kind: FaultKind) -> Result<()> {
-        match kind {
-            FaultKind::Kill | FaultKind::KillAgain | FaultKind::Pause | FaultKind::PauseLong | FaultKind::Stop => {
-                Ok(())
-            }
-            FaultKind::Partition
-            | FaultKind::Power
-            | FaultKind::PowerAll
-            | FaultKind::DiskFull
-            | FaultKind::FsyncError
-            | FaultKind::Clock
-            | FaultKind::Wipe => {
-                bail!(
-                    "{} can't be done through Compose; --nodes N starts a cluster of its own",
-                    kind.name()
-                )
-            }
-        }
+        ensure!(
+            kind.on_processes().is_some(),
+            "{} can't be done through Compose; --nodes N starts a cluster of its own",
+            kind.name()
+        );
+        Ok(())
     }
 
     fn act(&mut self, action: Action, node: i32) -> Result<()> {
@@ -125,24 +114,14 @@ impl Nodes for ComposeNodes {
             .iter()
             .find(|(id, _)| *id == node)
             .with_context(|| format!("no service for node {node}"))?;
-        let arguments = match action {
-            Action::Kill => ["kill", service],
-            Action::Stop => ["stop", service],
-            Action::Start => ["start", service],
-            Action::Pause => ["pause", service],
-            Action::Resume => ["unpause", service],
-            Action::Cut(_)
-            | Action::Heal
-            | Action::PowerOff
-            | Action::PowerOn
-            | Action::Fill(_)
-            | Action::Free(_)
-            | Action::SetClock(_)
-            | Action::ResetClock
-            | Action::FailSyncs
-            | Action::Wipe => bail!("Compose can't do that"),
+        let command = match action.on_process().context("Compose can't do that")? {
+            ProcessAction::Kill => "kill",
+            ProcessAction::Stop => "stop",
+            ProcessAction::Start => "start",
+            ProcessAction::Pause => "pause",
+            ProcessAction::Resume => "unpause",
         };
-        run_command(&mut self.command(&arguments))
+        run_command(&mut self.command(&[command, service]))
     }
 }
 

@@ -44,6 +44,22 @@ impl FaultKind {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// What hurts a process and what takes that back, of a kind that is made of nothing else: commands and Compose can do it, too.
+    pub(super) fn on_processes(self) -> Option<[ProcessAction; 2]> {
+        match self {
+            Self::Kill | Self::KillAgain => Some([ProcessAction::Kill, ProcessAction::Start]),
+            Self::Stop => Some([ProcessAction::Stop, ProcessAction::Start]),
+            Self::Pause | Self::PauseLong => Some([ProcessAction::Pause, ProcessAction::Resume]),
+            Self::Partition
+            | Self::Power
+            | Self::PowerAll
+            | Self::DiskFull
+            | Self::FsyncError
+            | Self::Clock
+            | Self::Wipe => None,
+        }
+    }
+
     /// Whether a node forgets what it has acknowledged: never two of them at a time, for nobody promises anything then.
     pub(super) fn forgets(self) -> bool {
         match self {
@@ -96,7 +112,43 @@ pub(crate) enum Action {
     Wipe,
 }
 
+/// What can be done to a process from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProcessAction {
+    Kill,
+    Stop,
+    Start,
+    Pause,
+    Resume,
+}
+
+impl ProcessAction {
+    /// All of them.
+    pub(super) const ALL: [Self; 5] = [Self::Kill, Self::Stop, Self::Start, Self::Pause, Self::Resume];
+}
+
 impl Action {
+    /// The same as something that is done to a process, if it is no more.
+    pub(super) fn on_process(self) -> Option<ProcessAction> {
+        match self {
+            Self::Kill => Some(ProcessAction::Kill),
+            Self::Stop => Some(ProcessAction::Stop),
+            Self::Start => Some(ProcessAction::Start),
+            Self::Pause => Some(ProcessAction::Pause),
+            Self::Resume => Some(ProcessAction::Resume),
+            Self::Cut(_)
+            | Self::Heal
+            | Self::PowerOff
+            | Self::PowerOn
+            | Self::Fill(_)
+            | Self::Free(_)
+            | Self::SetClock(_)
+            | Self::ResetClock
+            | Self::FailSyncs
+            | Self::Wipe => None,
+        }
+    }
+
     /// Whether it takes another one back.
     pub(super) fn undoes(self) -> bool {
         match self {
