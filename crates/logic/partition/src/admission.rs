@@ -3,10 +3,10 @@
 //! ADM-1: only by the leader of the epoch that the client names, if it names one. ADM-2: with `acks=all` only while the
 //! committed ISR isn't below min ISR. ADM-3: a producer's retry is answered with the offset of its first try. ADM-4: a
 //! producer's batches keep their order, the first ones too: an unknown producer may begin with any sequence, as in Kafka,
-//! for retention may have taken its state; but while a leadership is young, one that doesn't begin at 0 has to come
-//! again. Of batches in flight over one connection the first may have found no leader here yet, and be sent again. ADM-5:
-//! for the same reason a batch that skips others isn't told so while the leadership is young, or a moment after a batch was
-//! refused that may be taken later (no room, too few in sync): the skipped ones come again, and this one has to, too. Told
+//! for retention may have taken its state; but while a leadership is young, or a moment after a batch was refused that may be
+//! taken later (no room, too few in sync), one that doesn't begin at 0 has to come again. Of batches in flight over one
+//! connection the first may be the one that was refused, or that found no leader here yet, and be sent again. ADM-5: for the
+//! same reason a batch that skips others isn't told so then: the skipped ones come again, and this one has to, too. Told
 //! OUT_OF_ORDER_SEQUENCE_NUMBER, librdkafka begins a new epoch for all its partitions, and writes a second time what elsewhere
 //! waits for its acknowledgement.
 
@@ -118,14 +118,14 @@ pub fn admit(
     }
     let header = attempt.header;
     let moment_ago = |then: TimestampMs| (0..YOUNG_MS).contains(&attempt.now.since(then));
-    let young = moment_ago(leader.led_since());
-    if young && header.has_producer_id() && header.base_sequence > 0 && producers.entry(header.producer_id).is_none() {
+    // An earlier batch may be on its way again.
+    let unsettled = moment_ago(leader.led_since()) || attempt.refused_at.is_some_and(moment_ago);
+    let skips = header.has_producer_id() && header.base_sequence > 0;
+    if unsettled && skips && producers.entry(header.producer_id).is_none() {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     let checked = producers.check(attempt.header, attempt.now);
-    if matches!(checked, Err(SequenceError::OutOfOrderSequence { .. }))
-        && (young || attempt.refused_at.is_some_and(moment_ago))
-    {
+    if unsettled && matches!(checked, Err(SequenceError::OutOfOrderSequence { .. })) {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     Ok(match checked? {
@@ -202,6 +202,28 @@ mod tests {
         assert_eq!(decide(&producers, 3, since.plus_ms(YOUNG_MS)), Ok(Admission::Append));
         producers.on_append(&header(2), since);
         assert_eq!(decide(&producers, 3, since.plus_ms(30)), Ok(Admission::Append));
+    }
+
+    /// Found by the simulation (seed 23225): too few were in sync for a producer's first two batches, and enough for the third.
+    #[test]
+    fn an_unknown_producers_third_batch_does_not_overtake_two_that_were_refused() {
+        let (leader, producers) = (leader(TimestampMs(1_000)), ProducerStates::new());
+        let refused = TimestampMs(20_000);
+        let decide = |sequence, now| {
+            let header = header(sequence);
+            let attempt = ProduceAttempt {
+                header: &header,
+                acks: Acks::All,
+                leader_epoch: None,
+                now,
+                refused_at: Some(refused),
+            };
+            admit(&leader, &producers, &attempt)
+        };
+        let overtakes = Err(AdmissionRefusal::MayOvertake(ProducerId(7)));
+        assert_eq!(decide(6, refused.plus_ms(1)), overtakes);
+        assert_eq!(decide(0, refused.plus_ms(2)), Ok(Admission::Append));
+        assert_eq!(decide(6, refused.plus_ms(YOUNG_MS)), Ok(Admission::Append));
     }
 
     /// Found by `klamm verify --chaos disk-full`: a disk without room refused the first of two batches in flight, and the second was

@@ -145,7 +145,7 @@ impl History {
         std::mem::take(&mut self.0.lock().ownerships)
     }
 
-    /// The commits that are answered by now.
+    /// How far the group had come by any answer so far: that a commit is done, or what is committed.
     pub(crate) fn offsets_answered(&self) -> Committed {
         self.0.lock().offsets_answered.clone()
     }
@@ -164,12 +164,11 @@ impl History {
         let entries = &mut *self.0.lock();
         for (partition, offset) in positions {
             entries.told(*partition, *offset, bounds, true);
-            let answered = entries.offsets_answered.entry(*partition).or_insert(*offset);
-            *answered = (*answered).max(*offset);
         }
     }
 
-    /// A committed offset was fetched; `bounds` had been answered before it was asked for.
+    /// A committed offset was fetched; `bounds` had been answered before it was asked for. It binds as a commit's answer does: a
+    /// commit whose own answer was an error, as its leader was deposed, may well stand.
     pub(crate) fn offset_fetched(&self, partition: i32, offset: Offset, bounds: &Committed) {
         self.0.lock().told(partition, offset, bounds, false);
     }
@@ -219,5 +218,7 @@ impl Entries {
             at_most: self.offsets_sent.get(&partition).copied().unwrap_or(none),
             is_commit,
         });
+        let answered = self.offsets_answered.entry(partition).or_insert(offset);
+        *answered = (*answered).max(offset);
     }
 }
