@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use storage::testing::Operation;
+use storage::testing::{Operation, Step};
 
 use crate::fabric::{NodeId, Weather};
 
@@ -35,6 +35,13 @@ pub(crate) enum Fault {
     DiskError(NodeId, Operation, &'static str, u64),
     /// What a node's disk is asked for in the background takes so long.
     DiskStall(NodeId, u64),
+    /// The process ends at this step, if it comes to it; its host fails with it, if it may. It starts again after so many milliseconds.
+    Crash {
+        node: NodeId,
+        step: Step,
+        with_power: bool,
+        again_ms: u64,
+    },
     /// A node loses its disk, and starts with a blank one under its id after so many milliseconds.
     Wipe(NodeId, u64),
 }
@@ -58,6 +65,7 @@ impl Fault {
             Self::DiskFull(..) => "full disk",
             Self::DiskError(..) => "disk error",
             Self::DiskStall(..) => "stalled disk",
+            Self::Crash { .. } => "crash at a step, planned",
             Self::Wipe(..) => "wiped disk",
         }
     }
@@ -73,6 +81,32 @@ const OPERATIONS: [Operation; 4] = [
 /// Where: everywhere, in the topic's logs, in the quorum's, in the groups'.
 const PLACES: [&str; 4] = ["", "events-", "__cluster_metadata", "__consumer_offsets"];
 
+/// What a crash hits: each kind of change.
+const CHANGES: [Operation; 7] = [
+    Operation::Write,
+    Operation::SetLen,
+    Operation::SyncData,
+    Operation::CreateDir,
+    Operation::Rename,
+    Operation::Remove,
+    Operation::SyncDir,
+];
+/// Where: the files that say what the logs hold, beside the logs themselves.
+const STEPS: [&str; 12] = [
+    "",
+    "events-",
+    "__cluster_metadata",
+    "__consumer_offsets",
+    "-checkpoint",
+    ".log",
+    "index",
+    "snapshot",
+    "partition.metadata",
+    "truncation.pending",
+    "delete",
+    "klamm.incarnation",
+];
+
 /// What may go wrong in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultPlan {
@@ -86,6 +120,8 @@ pub struct FaultPlan {
     pub power: bool,
     /// Whether disks fill up, fail, stall and are lost.
     pub disks: bool,
+    /// Whether processes end at steps: a plan without draws what it drew before there were any.
+    pub crashes: bool,
 }
 
 impl FaultPlan {
@@ -96,6 +132,7 @@ impl FaultPlan {
         network: false,
         power: false,
         disks: false,
+        crashes: false,
     };
     /// Everything does.
     pub const ALL: Self = Self {
@@ -104,6 +141,7 @@ impl FaultPlan {
         network: true,
         power: true,
         disks: true,
+        crashes: true,
     };
 
     pub(crate) fn pause_ms(&self, dice: &mut StdRng) -> u64 {
@@ -120,7 +158,7 @@ impl FaultPlan {
             dice.random_range(400..4_000)
         };
         let long = dice.random_range(100..4_500);
-        let fault = match dice.random_range(0..30) {
+        let fault = match dice.random_range(0..if self.crashes { 34 } else { 30 }) {
             0..=5 => Fault::Kill(vec![(node, down)]),
             6 => Fault::Kill(vec![(node, down), (other, dice.random_range(20..3_000))]),
             7 => Fault::Kill((1..=nodes).map(|node| (node, dice.random_range(20..2_000))).collect()),
@@ -140,10 +178,22 @@ impl FaultPlan {
                 Fault::DiskError(node, operation, PLACES[dice.random_range(0..PLACES.len())], long)
             }
             27 => Fault::DiskStall(node, long),
+            30..34 => Fault::Crash {
+                node,
+                step: Step {
+                    operation: CHANGES[dice.random_range(0..CHANGES.len())],
+                    path_part: STEPS[dice.random_range(0..STEPS.len())],
+                    skip: dice.random_range(0..4),
+                    after: dice.random_bool(0.5),
+                },
+                with_power: dice.random_bool(0.5),
+                again_ms: down,
+            },
             _ => Fault::Wipe(node, down),
         };
         let allowed = match fault {
             Fault::Kill(_) | Fault::Stop(..) | Fault::Freeze(..) => self.processes,
+            Fault::Crash { .. } => self.crashes,
             Fault::PowerCut(_) => self.power,
             Fault::DiskFull(..) | Fault::DiskError(..) | Fault::DiskStall(..) | Fault::Wipe(..) => self.disks,
             _ => self.network,

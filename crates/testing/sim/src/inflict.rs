@@ -7,7 +7,10 @@ use crate::fabric::NodeId;
 use crate::faults::{Fault, FaultPlan};
 use crate::invariants::Violation;
 use crate::view::voters;
-use crate::world::{End, Host, STOPPED, World};
+use crate::world::{Crash, End, Host, STOPPED, World};
+
+/// How a crash at a step is counted: of the process, with its host.
+const CRASHED: [&str; 2] = ["crash at a step", "crash at a step, with the power"];
 
 impl World {
     /// Makes a fault happen, unless it would take more than the promises allow.
@@ -78,6 +81,21 @@ impl World {
             Fault::DiskStall(node, ms) => self.ail(node, ms, |host| {
                 host.gate.send_replace(false);
             }),
+            Fault::Crash {
+                node,
+                step,
+                with_power,
+                again_ms,
+            } => {
+                if let Some(host) = self.hosts.get_mut(&node).filter(|host| host.running.is_some()) {
+                    host.disk.stop_at(Some(step));
+                    host.crash = Some(Crash {
+                        step,
+                        with_power,
+                        again_ms,
+                    });
+                }
+            }
             Fault::Wipe(node, again) => self.end(node, End::Wipe, again),
         }
         Ok(())
@@ -110,6 +128,30 @@ impl World {
             host.ailing = true;
             host.heals_at = Some(host.heals_at.map_or(until, |earlier| earlier.max(until)));
         }
+    }
+
+    /// A process that has come to the step that was drawn for it ends.
+    pub(crate) fn crash(&mut self, node: NodeId) -> Result<(), Violation> {
+        let Some(host) = self.hosts.get_mut(&node).filter(|host| host.disk.is_stopped()) else {
+            return Ok(());
+        };
+        let Some(crash) = host.crash.take() else { return Ok(()) };
+        self.look()?;
+        let how = if crash.with_power && self.may_cut_power(vec![node]) {
+            End::PowerCut
+        } else {
+            End::Kill
+        };
+        self.trace.event(
+            self.now_ms,
+            format_args!("node {node} ends ({how:?}) at {:?}", crash.step),
+        );
+        *self
+            .faults
+            .entry(CRASHED[usize::from(how == End::PowerCut)])
+            .or_default() += 1;
+        self.end(node, how, crash.again_ms);
+        Ok(())
     }
 
     /// A disk's trouble is over when its time has come.

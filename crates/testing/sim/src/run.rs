@@ -57,6 +57,7 @@ impl Scenario {
         faults.every_ms = 300 + pick(40, 1_500);
         faults.power = pick(50, 3) > 0;
         faults.disks = pick(54, 2) == 0;
+        faults.crashes = pick(58, 3) > 0;
         Self {
             seed,
             nodes: 3,

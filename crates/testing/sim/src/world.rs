@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bugs::Bug;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
-use storage::testing::MemoryFileSystem;
+use storage::testing::{MemoryFileSystem, Step};
 use tokio::sync::watch;
 use types::TopicIdPartition;
 
@@ -76,6 +76,16 @@ pub(crate) struct Host {
     pub(crate) ailing: bool,
     /// When its disk is whole again.
     pub(crate) heals_at: Option<u64>,
+    /// Its process ends when it comes to a step.
+    pub(crate) crash: Option<Crash>,
+}
+
+/// How a process ends that comes to a step, and its host with it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crash {
+    pub(crate) step: Step,
+    pub(crate) with_power: bool,
+    pub(crate) again_ms: u64,
 }
 
 /// See the module.
@@ -133,6 +143,7 @@ impl World {
                     gate: watch::Sender::new(true),
                     ailing: false,
                     heals_at: None,
+                    crash: None,
                     wiped: false,
                     boot_id: 0,
                     lives: 0,
@@ -244,7 +255,7 @@ impl World {
         let ailing = self
             .hosts
             .iter()
-            .filter(|(_, host)| host.ailing)
+            .filter(|(_, host)| host.ailing || host.disk.is_stopped())
             .map(|(node, _)| *node)
             .collect();
         let checked = self.invariants.check(&views, &running, &self.history, &ailing);
@@ -305,6 +316,7 @@ impl World {
         let nodes: Vec<NodeId> = self.hosts.keys().copied().collect();
         for node in nodes {
             self.heal_disk(node);
+            self.crash(node)?;
             let Some(host) = self.hosts.get(&node) else { continue };
             if let Some(running) = &host.running {
                 let failure = running.parts.lock().failure.clone();
@@ -369,6 +381,7 @@ impl World {
         host.start_at = Some(self.now_ms + again_ms);
         host.frozen_until = None;
         host.stopping = None;
+        host.crash = None;
         match how {
             End::Kill => host.disk.kill(),
             End::PowerCut => {
@@ -433,6 +446,10 @@ impl World {
             host.start_at = host.start_at.map(|at| at.min(now));
             host.frozen_until = host.frozen_until.map(|at| at.min(now));
             host.heals_at = host.heals_at.map(|at| at.min(now));
+            if !host.disk.is_stopped() {
+                host.disk.stop_at(None);
+                host.crash = None;
+            }
         }
     }
 

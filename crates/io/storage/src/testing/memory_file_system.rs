@@ -45,6 +45,19 @@ impl Operation {
     }
 }
 
+/// A call at which the process ends: before or after which of them, see [`MemoryFileSystem::stop_at`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// What is called.
+    pub operation: Operation,
+    /// On paths that contain this.
+    pub path_part: &'static str,
+    /// So many such calls are let through.
+    pub skip: u32,
+    /// The call is done; otherwise it isn't, and a write by half.
+    pub after: bool,
+}
+
 #[derive(Debug)]
 struct Fault {
     operation: Operation,
@@ -60,6 +73,8 @@ struct State {
     /// Changing calls that still succeed; `None` for all.
     calls_left: Option<u64>,
     calls_made: u64,
+    /// Where the process is to end.
+    step: Option<Step>,
     faults: Vec<Fault>,
     capacity_bytes: Option<u64>,
     locks: BTreeSet<PathBuf>,
@@ -84,6 +99,7 @@ impl MemoryFileSystem {
         state.life += 1;
         state.locks.clear();
         state.calls_left = None;
+        state.step = None;
         state.faults.clear();
     }
 
@@ -97,6 +113,18 @@ impl MemoryFileSystem {
     /// the limit is done by half. Ends with [`MemoryFileSystem::kill`] or [`MemoryFileSystem::power_cut`].
     pub fn stop_after(&self, calls: u64) {
         self.state.lock().calls_left = Some(calls);
+    }
+
+    /// At this step everything begins to fail, as if the process had been stopped there. Ends as [`MemoryFileSystem::stop_after`] does;
+    /// another one, or none, takes its place.
+    pub fn stop_at(&self, step: Option<Step>) {
+        self.state.lock().step = step;
+    }
+
+    /// Whether the process got as far as it was meant to.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.state.lock().calls_left == Some(0)
     }
 
     /// Changing calls made so far: to pick a place for [`MemoryFileSystem::stop_after`].
@@ -160,6 +188,22 @@ impl State {
             }
         }
         let text = path.to_string_lossy();
+        if let Some(step) = &mut self.step
+            && step.operation == operation
+            && text.contains(step.path_part)
+        {
+            if step.skip == 0 {
+                let after = step.after;
+                self.step = None;
+                self.calls_left = Some(0);
+                return if after {
+                    Ok(())
+                } else {
+                    Err(io::Error::other("the process was stopped"))
+                };
+            }
+            step.skip -= 1;
+        }
         let hit = self
             .faults
             .iter()
@@ -529,6 +573,30 @@ mod tests {
             let left = read(&disk, "/a").unwrap();
             assert!(left.starts_with(b"durable") && left.len() <= 15, "{left:?}");
         }
+    }
+
+    #[test]
+    fn a_process_ends_at_the_step_it_is_told_to_end_at() {
+        let written = |after| {
+            let disk = MemoryFileSystem::new();
+            let file = disk.open(Path::new("/a"), OpenMode::CREATE).unwrap();
+            disk.stop_at(Some(Step {
+                operation: Operation::Write,
+                path_part: "a",
+                skip: 1,
+                after,
+            }));
+            file.write_all_at(b"one", 0).unwrap();
+            assert!(!disk.is_stopped());
+            assert_eq!(file.write_all_at(b"four", 3).is_ok(), after);
+            assert!(disk.is_stopped());
+            assert!(file.sync_data().is_err());
+            disk.kill();
+            assert!(!disk.is_stopped());
+            read(&disk, "/a").unwrap()
+        };
+        assert_eq!(written(true), b"onefour");
+        assert_eq!(written(false), b"onefo");
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod memory_file_system;
 mod memory_inodes;
 
 pub use conformance::file_system_conformance;
-pub use memory_file_system::{MemoryFileSystem, Operation};
+pub use memory_file_system::{MemoryFileSystem, Operation, Step};

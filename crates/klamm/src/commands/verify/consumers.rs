@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use history::Event;
@@ -20,6 +20,8 @@ use super::recorder::Recorder;
 
 /// How long to wait for a record before what was got is written down.
 const POLL: Duration = Duration::from_millis(50);
+/// How long readers may take to end; a coordinator that is down is waited for.
+const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// Running readers.
 #[derive(Debug)]
@@ -82,13 +84,29 @@ impl Consumers {
     }
 
     /// Ends them.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(self, recorder: &Recorder) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().map_err(|_| anyhow!("a consumer's thread panicked"))?;
-        }
-        Ok(())
+        join("consumer", self.threads, recorder).map(drop)
     }
+}
+
+/// Waits for readers that were told to end, and leaves those that don't to themselves: librdkafka may wait for a coordinator that
+/// never comes back, and a run against a cluster that is gone has to end with a verdict, too.
+pub(super) fn join<T>(what: &str, threads: Vec<JoinHandle<T>>, recorder: &Recorder) -> Result<Vec<T>> {
+    let deadline = Instant::now() + END_WITHIN;
+    let mut ended = Vec::new();
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::park_timeout(POLL);
+        }
+        if thread.is_finished() {
+            ended.push(thread.join().map_err(|_| anyhow!("a {what}'s thread panicked"))?);
+        } else {
+            let what = format!("a {what} hasn't ended {} s after it was told to", END_WITHIN.as_secs());
+            recorder.record(Event::Stalled { what });
+        }
+    }
+    Ok(ended)
 }
 
 /// Silences librdkafka's log.

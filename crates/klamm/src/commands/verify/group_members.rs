@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use history::{CommitOutcome, Event};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::consumers::{Quiet, note_refusal};
+use super::consumers::{Quiet, join, note_refusal};
 use super::plan::Plan;
 use super::read_runs::ReadRuns;
 use super::recorder::Recorder;
@@ -92,12 +92,9 @@ impl GroupMembers {
     }
 
     /// Ends them: they leave their groups.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(self, recorder: &Recorder) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().map_err(|_| anyhow!("a member's thread panicked"))??;
-        }
-        Ok(())
+        join("group's member", self.threads, recorder)?.into_iter().collect()
     }
 }
 

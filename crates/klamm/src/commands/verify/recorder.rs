@@ -79,7 +79,8 @@ pub(super) struct Recorded {
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     began: Instant,
-    sender: SyncSender<Entry>,
+    /// `None` ends the history.
+    sender: SyncSender<Option<Entry>>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -87,6 +88,7 @@ pub(super) struct Recorder {
 #[derive(Debug)]
 pub(super) struct Recording {
     thread: JoinHandle<Result<Recorded>>,
+    sender: SyncSender<Option<Entry>>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -102,10 +104,15 @@ impl Recorder {
             .spawn(move || record(&receiver, writer, &own))?;
         let recorder = Self {
             began: Instant::now(),
-            sender,
+            sender: sender.clone(),
             counters: Arc::clone(&counters),
         };
-        Ok((recorder, Recording { thread, counters }))
+        let recording = Recording {
+            thread,
+            sender,
+            counters,
+        };
+        Ok((recorder, recording))
     }
 
     /// Microseconds since the run began.
@@ -121,7 +128,7 @@ impl Recorder {
     /// Notes what happened a moment ago.
     pub(super) fn record_at(&self, us: u64, event: Event) {
         // The thread ends early only with an error of its own, which the run's end reports.
-        let _ = self.sender.send(Entry { us, event });
+        let _ = self.sender.send(Some(Entry { us, event }));
     }
 }
 
@@ -131,15 +138,16 @@ impl Recording {
         self.thread.is_finished()
     }
 
-    /// Ends the history; every [`Recorder`] must be gone.
+    /// Ends the history: what a [`Recorder`] still has to say is left out.
     pub(super) fn finish(self) -> Result<Recorded> {
+        let _ = self.sender.send(None);
         self.thread.join().map_err(|_| anyhow!("the recorder panicked"))?
     }
 }
 
-fn record(receiver: &Receiver<Entry>, mut writer: HistoryWriter, counters: &Counters) -> Result<Recorded> {
+fn record(receiver: &Receiver<Option<Entry>>, mut writer: HistoryWriter, counters: &Counters) -> Result<Recorded> {
     let mut recorded = Recorded::new();
-    for entry in receiver {
+    while let Ok(Some(entry)) = receiver.recv() {
         writer.write(&entry)?;
         recorded.record(&entry)?;
         count(&entry.event, counters);

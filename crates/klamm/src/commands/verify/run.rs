@@ -87,9 +87,8 @@ impl Run<'_> {
         }
         progress.say("reading everything back …");
         self.read_back(&recorder, &consumers, &members)?;
-        consumers.finish()?;
-        members.finish()?;
-        drop(recorder);
+        consumers.finish(&recorder)?;
+        members.finish(&recorder)?;
         recording.finish()
     }
 
