@@ -1,5 +1,6 @@
 //! The klamm binary: `klamm server`, `klamm dev`, and the operator's commands.
 
+mod allocator;
 mod commands;
 mod dev;
 mod directories;
@@ -33,6 +34,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::set_up();
     match Arguments::parse().command {
         Command::Server(arguments) => server::run(&arguments),
         Command::Dev(arguments) => dev::run(arguments),

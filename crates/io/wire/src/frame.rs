@@ -17,6 +17,8 @@ pub const SOCKET_REQUEST_MAX_BYTES_DEFAULT: usize = 100 * 1024 * 1024;
 const SIZE_BYTES: usize = 4;
 /// What a read makes room for while little is known to come: holds most requests whole.
 const READ_BYTES: usize = 8 * 1024;
+/// How many times what has arrived of a frame its buffer grows at most in a step.
+const GROWTH: usize = 3;
 /// The largest step by which a buffer grows while a large frame arrives.
 const GROWTH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -160,8 +162,8 @@ impl FrameReader {
         }
     }
 
-    /// How much to make room for: no more than the frame lacks, and no more than has arrived of it, so that a buffer
-    /// at most doubles. Without a size yet, and for small frames, one read's worth.
+    /// How much to make room for: no more than the frame lacks, and no more than [`GROWTH`] times what has arrived of it. Each step
+    /// may copy what is there, so there should be few. Without a size yet, and for small frames, one read's worth.
     fn room(&mut self) -> Result<usize, FrameError> {
         let arrived = self.buffer.len();
         let Some(size) = self.size()? else {
@@ -171,7 +173,7 @@ impl FrameReader {
         if missing <= READ_BYTES {
             return Ok(READ_BYTES);
         }
-        Ok(missing.min(arrived.clamp(READ_BYTES, GROWTH_BYTES_MAX)))
+        Ok(missing.min((GROWTH * arrived).clamp(READ_BYTES, GROWTH_BYTES_MAX)))
     }
 }
 
