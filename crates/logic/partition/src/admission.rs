@@ -2,8 +2,8 @@
 //!
 //! ADM-1: only by the leader of the epoch that the client names, if it names one. ADM-2: with `acks=all` only while the
 //! committed ISR isn't below min ISR. ADM-3: a producer's retry is answered with the offset of its first try. ADM-4: a
-//! producer's batches keep their order, the first ones too: an unknown producer may begin with any sequence, as in Kafka,
-//! for retention may have taken its state; but while a leadership is young, or a moment after a batch was refused that may be
+//! producer's batches keep their order, the first ones too: an unknown producer that may have been forgotten (PID-5) may begin
+//! with any sequence, as in Kafka; but while a leadership is young, or a moment after a batch was refused that may be
 //! taken later (no room, too few in sync), one that doesn't begin at 0 has to come again. Of batches in flight over one
 //! connection the first may be the one that was refused, or that found no leader here yet, and be sent again. ADM-5: for the
 //! same reason a batch that skips others isn't told so then: the skipped ones come again, and this one has to, too. Told
@@ -199,6 +199,9 @@ mod tests {
         let overtakes = Err(AdmissionRefusal::MayOvertake(ProducerId(7)));
         assert_eq!(decide(&producers, 3, since.plus_ms(10)), overtakes);
         assert_eq!(decide(&producers, 0, since.plus_ms(20)), Ok(Admission::Append));
+        assert!(decide(&producers, 3, since.plus_ms(YOUNG_MS)).is_err());
+        producers.may_have_forgotten_below(ProducerId(8));
+        assert_eq!(decide(&producers, 3, since.plus_ms(10)), overtakes);
         assert_eq!(decide(&producers, 3, since.plus_ms(YOUNG_MS)), Ok(Admission::Append));
         producers.on_append(&header(2), since);
         assert_eq!(decide(&producers, 3, since.plus_ms(30)), Ok(Admission::Append));
@@ -207,7 +210,8 @@ mod tests {
     /// Found by the simulation (seed 23225): too few were in sync for a producer's first two batches, and enough for the third.
     #[test]
     fn an_unknown_producers_third_batch_does_not_overtake_two_that_were_refused() {
-        let (leader, producers) = (leader(TimestampMs(1_000)), ProducerStates::new());
+        let (leader, mut producers) = (leader(TimestampMs(1_000)), ProducerStates::new());
+        producers.may_have_forgotten_below(ProducerId(8));
         let refused = TimestampMs(20_000);
         let decide = |sequence, now| {
             let header = header(sequence);

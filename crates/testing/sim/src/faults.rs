@@ -65,7 +65,7 @@ impl Fault {
             Self::DiskFull(..) => "full disk",
             Self::DiskError(..) => "disk error",
             Self::DiskStall(..) => "stalled disk",
-            Self::Crash { .. } => "crash at a step, planned",
+            Self::Crash { .. } => "planned crash",
             Self::Wipe(..) => "wiped disk",
         }
     }
@@ -106,6 +106,20 @@ const STEPS: [&str; 12] = [
     "delete",
     "klamm.incarnation",
 ];
+
+/// For counting: at what a process ended.
+pub(crate) fn crash_kind(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Write => "crash at a write",
+        Operation::SetLen => "crash at a cut",
+        Operation::SyncData => "crash at a sync",
+        Operation::CreateDir => "crash at a new directory",
+        Operation::Rename => "crash at a rename",
+        Operation::Remove => "crash at a removal",
+        Operation::SyncDir => "crash at a directory's sync",
+        _ => "crash at another call",
+    }
+}
 
 /// What may go wrong in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

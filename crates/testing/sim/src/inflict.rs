@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fabric::NodeId;
-use crate::faults::{Fault, FaultPlan};
+use crate::faults::{Fault, FaultPlan, crash_kind};
 use crate::invariants::Violation;
 use crate::view::voters;
 use crate::world::{Crash, End, Host, STOPPED, World};
-
-/// How a crash at a step is counted: of the process, with its host.
-const CRASHED: [&str; 2] = ["crash at a step", "crash at a step, with the power"];
 
 impl World {
     /// Makes a fault happen, unless it would take more than the promises allow.
@@ -146,10 +143,7 @@ impl World {
             self.now_ms,
             format_args!("node {node} ends ({how:?}) at {:?}", crash.step),
         );
-        *self
-            .faults
-            .entry(CRASHED[usize::from(how == End::PowerCut)])
-            .or_default() += 1;
+        *self.faults.entry(crash_kind(crash.step.operation)).or_default() += 1;
         self.end(node, how, crash.again_ms);
         Ok(())
     }

@@ -159,7 +159,14 @@ impl Partition {
         settings: PartitionSettings,
         high_watermark: Offset,
     ) -> Arc<Self> {
-        let ReplicaDisk { log, directory, health } = disk;
+        let ReplicaDisk {
+            mut log,
+            directory,
+            health,
+        } = disk;
+        if log.log_end_offset() > Offset::ZERO {
+            log.may_have_forgotten_producers_below(host.image.load().next_producer_id());
+        }
         let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
         let settings = Arc::new(settings);
         let state = State {

@@ -182,6 +182,10 @@ impl Partition {
             .log
             .truncate_fully_and_start_at(log_start, now)
             .inspect_err(|error| self.report_fault(error))?;
+        if log_start > Offset::ZERO {
+            let next = self.host.image.load().next_producer_id();
+            state.log.may_have_forgotten_producers_below(next);
+        }
         self.host.delete_later(truncated.deletion);
         follower.high_watermark = log_start;
         follower.follow = None;

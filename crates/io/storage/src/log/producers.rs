@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use partition::producer_state::{CompletedTransaction, ProducerStates, decode_snapshot, encode_snapshot};
 use records::{Batch, BatchHeader};
-use types::{Offset, TimestampMs};
+use types::{Offset, ProducerId, TimestampMs};
 
 use crate::atomic_file::{ignore_not_found, read_file};
 use crate::file_names::{SNAPSHOT, parse_segment_file, segment_file};
@@ -121,6 +121,11 @@ pub(crate) fn write_snapshot(
 }
 
 impl Log {
+    /// See [`ProducerStates::may_have_forgotten_below`].
+    pub fn may_have_forgotten_producers_below(&mut self, next: ProducerId) {
+        self.producers.may_have_forgotten_below(next);
+    }
+
     /// Writes the snapshot of the log end.
     pub(crate) fn write_producer_snapshot(&mut self) -> Result<(), LogError> {
         let content = encode_snapshot(&self.producers);

@@ -6,7 +6,7 @@
 //!                                     batch of epoch = e   one of the last five again: Duplicate
 //!                                                          first sequence s + 1 (or 0 after i32::MAX): Append
 //!                                                          else OutOfOrderSequence
-//! nothing known of the producer       Append, whatever its sequence: retention or expiry may have taken its state
+//! nothing known of the producer       first sequence must be 0, unless it may have been forgotten (PID-5)
 //! ```
 
 use records::{BatchHeader, EndTransactionMarker, NO_SEQUENCE};
@@ -77,6 +77,9 @@ pub enum SequenceError {
     },
 }
 
+/// The last sequence of a producer that has written nothing.
+const NOTHING_YET: i32 = -1;
+
 impl ProducerStates {
     /// Whether a batch, not yet in the log, may be appended. Data batches with a sequence are checked as a client's,
     /// those without as a coordinator's (epoch alone). For markers see [`ProducerStates::check_marker`].
@@ -91,6 +94,14 @@ impl ProducerStates {
             return Ok(SequenceCheck::NoProducer);
         }
         let Some(entry) = self.entry(header.producer_id) else {
+            // PID-5.
+            if header.base_sequence > 0 && !self.may_have_forgotten(header.producer_id) {
+                return Err(SequenceError::OutOfOrderSequence {
+                    producer_id: header.producer_id,
+                    sequence: header.base_sequence,
+                    last_sequence: NOTHING_YET,
+                });
+            }
             return Ok(SequenceCheck::Append);
         };
         if let Some(first_try) = entry.find_duplicate(header) {

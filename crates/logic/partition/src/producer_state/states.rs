@@ -41,6 +41,8 @@ pub struct ProducerStates {
     idle: BTreeSet<(TimestampMs, ProducerId)>,
     /// Open transactions by first offset.
     open: BTreeMap<Offset, ProducerId>,
+    /// Producers with lower ids may have written here and be forgotten (PID-5).
+    forgotten_below: ProducerId,
     max_producers: usize,
 }
 
@@ -64,6 +66,7 @@ impl ProducerStates {
             producers: BTreeMap::new(),
             idle: BTreeSet::new(),
             open: BTreeMap::new(),
+            forgotten_below: ProducerId(0),
             max_producers,
         }
     }
@@ -157,6 +160,19 @@ impl ProducerStates {
         })
     }
 
+    /// Whether a producer that isn't known may have written here all the same. Ids go up: one that was given out after the last
+    /// moment at which anybody was forgotten belongs to a producer that is known from its first batch on.
+    #[must_use]
+    pub fn may_have_forgotten(&self, producer_id: ProducerId) -> bool {
+        producer_id < self.forgotten_below
+    }
+
+    /// Producers with ids below `next` may have been forgotten: this replica begins in the middle of the log, or doesn't know for
+    /// how long it was away.
+    pub fn may_have_forgotten_below(&mut self, next: ProducerId) {
+        self.forgotten_below = self.forgotten_below.max(next);
+    }
+
     /// Forgets every producer, open transactions included: before loading a snapshot.
     pub fn clear(&mut self) {
         self.producers.clear();
@@ -229,5 +245,6 @@ impl ProducerStates {
     fn forget(&mut self, seen: TimestampMs, producer_id: ProducerId) {
         self.idle.remove(&(seen, producer_id));
         self.producers.remove(&producer_id);
+        self.may_have_forgotten_below(ProducerId(producer_id.0.saturating_add(1)));
     }
 }
