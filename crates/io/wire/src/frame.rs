@@ -113,6 +113,10 @@ impl FrameReader {
             return Ok(None);
         }
         self.buffer.advance(SIZE_BYTES);
+        if size > READ_BYTES && self.buffer.len() == size {
+            // The reader keeps no hold on it: a batch that fills its frame can stay where it is.
+            return Ok(Some(std::mem::take(&mut self.buffer).freeze()));
+        }
         Ok(Some(self.buffer.split_to(size).freeze()))
     }
 
