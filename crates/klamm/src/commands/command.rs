@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use tokio::runtime::Runtime;
 
+use super::bench::BenchCommand;
 use super::cluster::ClusterCommand;
 use super::consume::ConsumeArgs;
 use super::healthcheck::HealthcheckArgs;
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Consume(ConsumeArgs),
     /// Check a cluster's promises: write, read and commit, break things if asked to, and say whether anything was lost.
     Verify(Box<VerifyArgs>),
+    /// Measure a cluster: throughput, latency, how soon topics are there.
+    #[command(subcommand)]
+    Bench(Box<BenchCommand>),
     /// Ask a node whether it is ready: exit code 0 when it is. For containers.
     Healthcheck(HealthcheckArgs),
 }
@@ -60,6 +64,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Produce(args) => args.run(&runtime()?),
         Command::Consume(args) => runtime()?.block_on(args.run()),
         Command::Verify(args) => args.run(),
+        Command::Bench(command) => command.run(),
         Command::Healthcheck(args) => args.run(),
     }
 }

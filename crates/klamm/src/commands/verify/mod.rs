@@ -8,14 +8,12 @@
 //! * `run`: one run from its topic to its verdict. `summary` and `report` tell of it; `stored` checks a history again.
 
 mod chaos;
-mod cluster_state;
 mod consumers;
 mod final_reader;
 mod group_members;
 mod history_file;
 mod plan;
 mod producers;
-mod progress;
 mod read_runs;
 mod recorder;
 mod report;

@@ -8,15 +8,15 @@ use anyhow::{Context as _, Result, bail};
 use history::{Event, ReaderKind};
 
 use super::chaos::{Injecting, Injector};
-use super::cluster_state::ClusterState;
 use super::consumers::Consumers;
 use super::final_reader::{note_ends, read_back};
 use super::group_members::{GroupMembers, note_committed};
 use super::history_file::HISTORY_FILE;
 use super::plan::Plan;
 use super::producers::Producers;
-use super::progress::Progress;
 use super::recorder::{Recorded, Recorder, Recording};
+use crate::commands::cluster_state::ClusterState;
+use crate::commands::progress::{Progress, thousands};
 use crate::stop_signal::StopSignal;
 
 /// How long readers and groups may take to reach the end when all is written and the cluster is whole.
@@ -119,7 +119,17 @@ impl Run<'_> {
         let began = Instant::now();
         loop {
             let done = self.done(began.elapsed(), recording);
-            progress.show(done, &recording.counters);
+            let counters = &recording.counters;
+            let acked = counters.acked.load(Ordering::Relaxed);
+            progress.show(done, acked, |rate| {
+                format!(
+                    "{} acknowledged ({rate:.0}/s), {} failed, {} read, {} faults",
+                    thousands(acked),
+                    counters.failed.load(Ordering::Relaxed),
+                    thousands(counters.read.load(Ordering::Relaxed)),
+                    counters.faults.load(Ordering::Relaxed),
+                )
+            });
             if done >= 1.0 || self.stop.requested() || chaos.is_some_and(Injecting::is_finished) {
                 return Ok(());
             }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use history::{Gap, Phase, Property, Timeline, Totals, Violations};
 use serde::Serialize;
 
-use super::progress::thousands;
 use super::recorder::Recorded;
 use crate::commands::output::table;
+use crate::commands::progress::thousands;
 
 /// Its file's name below `--out`.
 pub(super) const SUMMARY_FILE: &str = "summary.json";

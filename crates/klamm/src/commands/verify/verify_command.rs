@@ -11,17 +11,18 @@ use history::Timeline;
 use super::chaos::{
     CommandNodes, Commands, ComposeNodes, FaultKind, Injector, Means, Network, Nodes, OwnNodes, Schedule,
 };
-use super::cluster_state::ClusterState;
 use super::plan::Plan;
-use super::progress::Progress;
 use super::recorder::Recorder;
 use super::report::{REPORT_FILE, write_report};
 use super::run::{Enough, Run, check_plan};
 use super::stored;
 use super::summary::{RunSettings, SUMMARY_FILE, Summary};
+use crate::commands::cluster_state::ClusterState;
 use crate::commands::connection::Connection;
+use crate::commands::duration::parse_duration;
 use crate::commands::output::Output;
 use crate::commands::produce::parse_pair;
+use crate::commands::progress::Progress;
 use crate::local_cluster::{Layout, LocalCluster, PortChoice, Surroundings};
 use crate::stop_signal::StopSignal;
 
@@ -137,20 +138,6 @@ impl ChaosArgs {
             clocks: any(&[FaultKind::Clock]),
         }
     }
-}
-
-/// Reads `500ms`, `90s`, `10m`, `2h`, or seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| "expected a time, as in 90s".to_owned())?;
-    let seconds = match text.get(digits.len()..).unwrap_or_default() {
-        "ms" => number / 1e3,
-        "" | "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        unit => return Err(format!("{unit} is none of ms, s, m, h")),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 /// What was started for a run, and what hurts it.
@@ -414,20 +401,4 @@ fn write_files(out: &Path, summary: &Summary, timeline: &Timeline) -> Result<()>
 
 fn lock(cluster: &Arc<Mutex<LocalCluster>>) -> std::sync::MutexGuard<'_, LocalCluster> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        parse_duration("soon").unwrap_err();
-        parse_duration("5 weeks").unwrap_err();
-        parse_duration("-1s").unwrap_err();
-    }
 }

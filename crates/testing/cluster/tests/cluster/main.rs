@@ -7,6 +7,7 @@
     reason = "a failed step fails the test"
 )]
 
+mod bench;
 mod disk;
 mod groups;
 mod kills;

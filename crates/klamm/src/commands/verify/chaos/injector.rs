@@ -11,7 +11,7 @@ use history::Event;
 use super::fault::{Fault, FaultKind, Roles};
 use super::nodes::Nodes;
 use super::schedule::Schedule;
-use crate::commands::verify::cluster_state::ClusterState;
+use crate::commands::cluster_state::ClusterState;
 use crate::commands::verify::group_members::note_committed;
 use crate::commands::verify::plan::Plan;
 use crate::commands::verify::recorder::Recorder;

@@ -9,7 +9,7 @@ use history::{Bucket, Timeline};
 use super::chart::{Curve, Scale, chart};
 use super::frame::escape;
 use super::gaps::gaps;
-use crate::commands::verify::progress::thousands;
+use crate::commands::progress::thousands;
 use crate::commands::verify::summary::Summary;
 
 /// Its file's name below `--out`.

@@ -1,10 +1,7 @@
 //! What is to be seen while a run lasts: one line that changes on a terminal, a line now and then elsewhere.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use super::recorder::Counters;
 
 /// Between two lines where nobody looks at them as they come.
 const EVERY: Duration = Duration::from_secs(10);
@@ -31,27 +28,33 @@ impl Progress {
         }
     }
 
-    /// Shows the counts, if it is time to. `done` is between 0 and 1.
-    pub(super) fn show(&mut self, done: f64, counters: &Counters) {
+    /// Shows a line, if it is time to. `done` is between 0 and 1; `describe` gets the rate at which `count` has grown since
+    /// the last line.
+    pub(super) fn show(&mut self, done: f64, count: u64, describe: impl FnOnce(f64) -> String) {
         let every = if self.terminal { EVERY_ON_TERMINAL } else { EVERY };
-        let acked = counters.acked.load(Ordering::Relaxed);
         let now = Instant::now();
         let (since, before) = self.last.unwrap_or((self.began, 0));
         if now - since < every {
             return;
         }
-        self.last = Some((now, acked));
-        let rate = (acked - before) as f64 / (now - since).as_secs_f64();
-        let line = format!(
-            "{} {:>3.0} %  {} acknowledged ({rate:.0}/s), {} failed, {} read, {} faults",
-            bar(done),
-            done * 100.0,
-            thousands(acked),
-            counters.failed.load(Ordering::Relaxed),
-            thousands(counters.read.load(Ordering::Relaxed)),
-            counters.faults.load(Ordering::Relaxed),
-        );
+        self.last = Some((now, count));
+        let rate = count.saturating_sub(before) as f64 / (now - since).as_secs_f64();
+        let line = format!("{} {:>3.0} %  {}", bar(done), done * 100.0, describe(rate));
         self.put(&line, !self.terminal);
+    }
+
+    /// Counts anew from now on: what comes next has a rate of its own.
+    pub(super) fn restart(&mut self) {
+        self.last = Some((Instant::now(), 0));
+    }
+
+    /// Takes the line away, so that results stand alone.
+    pub(super) fn clear(&self) {
+        if self.terminal {
+            let mut out = io::stderr().lock();
+            // Nobody is left to tell when standard error is closed, too.
+            let _ = write!(out, "\r\x1b[2K").and_then(|()| out.flush());
+        }
     }
 
     /// Says what is being done now.

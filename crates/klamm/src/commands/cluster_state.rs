@@ -17,8 +17,8 @@ use wire::messages::{
 };
 use wire::protocol::StrBytes;
 
-use crate::commands::connection::Connection;
-use crate::commands::error_advice::refusal;
+use super::connection::Connection;
+use super::error_advice::refusal;
 
 /// Kafka's name of the metadata log.
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -155,6 +155,45 @@ impl ClusterState {
         }
     }
 
+    /// Waits until every partition of the topic has a leader and all its replicas in sync, as each bootstrap server tells it.
+    pub(super) fn wait_until_in_sync(&self, topic: &str, within: Duration, stop: impl Fn() -> bool) -> Result<()> {
+        let deadline = Instant::now() + within;
+        let servers: Vec<Self> = self
+            .connection
+            .each()
+            .into_iter()
+            .map(Self::new)
+            .collect::<Result<_>>()?;
+        loop {
+            let lacking = servers.iter().find_map(|server| match server.metadata(&[topic]) {
+                Ok(metadata) => lacking(&metadata, 0),
+                Err(error) => Some(format!("{error:#}")),
+            });
+            let Some(lacking) = lacking else { return Ok(()) };
+            if Instant::now() > deadline || stop() {
+                bail!("topic {topic} isn't in sync after {} s: {lacking}", within.as_secs());
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// How many partitions the topic has, if the broker that answers knows it.
+    pub(super) fn partitions(&self, topic: &str) -> Result<Option<u32>> {
+        let metadata = self.metadata(&[topic])?;
+        let found = metadata
+            .topics
+            .first()
+            .ok_or_else(|| anyhow!("no answer for topic {topic}"))?;
+        if found.error_code == ErrorCode::UnknownTopicOrPartition.code() {
+            return Ok(None);
+        }
+        let what = format!("looking for topic {topic}");
+        match refusal(&what, found.error_code, None) {
+            Some(error) => Err(error),
+            None => Ok(Some(u32::try_from(found.partitions.len())?)),
+        }
+    }
+
     /// Who leads a partition now.
     pub(super) fn leader(&self, topic: &str, partition: u32) -> Result<i32> {
         let metadata = self.metadata(&[topic])?;
@@ -237,6 +276,9 @@ fn lacking(metadata: &MetadataResponse, brokers: usize) -> Option<String> {
     }
     for topic in &metadata.topics {
         let name = topic.name.as_ref().map_or("", |name| name.as_str());
+        if topic.partitions.is_empty() {
+            return Some(format!("nobody told that broker of topic {name} yet"));
+        }
         for partition in &topic.partitions {
             let index = partition.partition_index;
             if partition.leader_id.0 < 0 {
