@@ -3,10 +3,11 @@
 #                                 bootstrap servers when all serve
 # kafka.sh FOLDER kill|stop|start|pause|resume NODE
 # kafka.sh FOLDER down            ends all of them
+# kafka.sh FOLDER java            prints java's arguments for Kafka's classes, one a line: for nodes that somebody else starts
 # Data, logs and process numbers are in FOLDER, the jars in ~/.cache/klamm-compat (COMPAT_HOME). Wants a JDK and Maven.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-[ $# -ge 2 ] || { sed -n 2,6p "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n 2,7p "$0"; exit 2; }
 mkdir -p "$1"
 folder=$(cd "$1" && pwd) action=$2 node=${3:-}
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
@@ -95,6 +96,7 @@ down() {
 }
 
 case $action in
+  java) fetch_jars; printf '%s\n' "${java_options[@]}" "-Dlog4j2.configurationFile=$here/log4j2.properties" -cp "$jars/*" ;;
   up) up ;;
   down) down ;;
   start) alive "$node" && { echo "node $node runs already" >&2; exit 1; }; start "$node" ;;
@@ -102,5 +104,5 @@ case $action in
   stop) kill -TERM "$(pid "$node")" && gone "$node" 120 ;;
   pause) kill -STOP "$(pid "$node")" ;;
   resume) kill -CONT "$(pid "$node")" ;;
-  *) sed -n 2,6p "$0"; exit 2 ;;
+  *) sed -n 2,7p "$0"; exit 2 ;;
 esac

@@ -1,7 +1,7 @@
-//! The tables, in columns for people.
+//! Tables on the terminal, in columns for people.
 
 /// Rows under their headings; the first column to the left, the others to the right.
-pub(super) fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = headings
         .iter()
         .enumerate()
@@ -27,7 +27,7 @@ pub(super) fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// With a comma after every three digits.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits
         .as_bytes()

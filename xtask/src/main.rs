@@ -4,12 +4,16 @@
 //! * `layers` and `file-length` are the two house rules that no other tool checks;
 //! * `sim` runs the deterministic cluster from as many seeds as wanted (its tests run 300);
 //! * `chaos` is `klamm verify` with every fault that the machine can do, in minutes or hours;
+//! * `bench` measures Klamm, and Apache Kafka beside it, and writes docs/performance.md;
 //! * `compat` hands over to `tests/compat/run.sh`, which needs Python, Java and kcat.
 
+mod bench;
 mod chaos;
 mod ci;
+mod columns;
 mod compat;
 mod file_length;
+mod klamm_binary;
 mod layers;
 mod metadata;
 mod purity;
@@ -68,6 +72,27 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// How fast Klamm is, and what it costs, by `klamm bench`
+    Bench {
+        /// The same of Apache Kafka, in turns, which needs a JDK and Maven
+        #[arg(long, value_enum)]
+        against: Option<Rival>,
+        /// Only these measurements, by the names in the table
+        #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
+        only: Vec<String>,
+        /// How often each is repeated
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        runs: u32,
+        /// So much of the records and times of a real run: to try the thing out
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+        /// Write docs/performance.md and its pictures, with the numbers of this run
+        #[arg(long, requires = "against", conflicts_with_all = ["only", "scale"])]
+        write: bool,
+        /// Where the nodes' files are while they run [default: a temporary folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// Real clients of other languages against a real cluster (needs the release binary)
     Compat {
         /// The parts to run (kcat, python, java, tools, dump); all of them by default
@@ -109,6 +134,27 @@ fn run(command: Command) -> anyhow::Result<()> {
             Some(Rival::Kafka) => chaos::against_kafka(&root, faults, out),
             None => chaos::campaign(&root, &chaos::Campaign { full, only, out }),
         },
+        Command::Bench {
+            against,
+            only,
+            runs,
+            scale,
+            write,
+            out,
+        } => {
+            let against = against.is_some();
+            bench::bench(
+                &root,
+                &bench::Options {
+                    against,
+                    only,
+                    runs,
+                    scale,
+                    write,
+                    out,
+                },
+            )
+        }
         Command::Compat { parts } => compat::compat(&root, &parts),
     }
 }

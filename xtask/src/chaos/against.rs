@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::results::{columns, thousands};
 use super::verify_run::{Klamm, Outcome};
+use crate::columns::{columns, thousands};
 
 /// What commands can do.
 const KINDS: &str = "kill,stop,pause";

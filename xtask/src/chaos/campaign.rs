@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 
 use super::plan::{PlannedRun, full, short};
-use super::results::{columns, thousands};
 use super::verify_run::{Kind, Klamm, Outcome};
+use crate::columns::{columns, thousands};
 
 /// From the cluster's being whole to the next fault.
 const EVERY: &str = "1s";

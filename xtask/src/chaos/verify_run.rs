@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
+use crate::klamm_binary::klamm_binary;
+
 /// The program.
 #[derive(Debug, Clone)]
 pub(super) struct Klamm {
@@ -16,22 +18,8 @@ pub(super) struct Klamm {
 impl Klamm {
     /// The one that `KLAMM_BIN` names, else this workspace's, built now.
     pub(super) fn find(root: &Path) -> anyhow::Result<Self> {
-        if let Some(program) = std::env::var_os("KLAMM_BIN") {
-            return Ok(Self {
-                program: program.into(),
-            });
-        }
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--release", "--locked", "--package", "klamm"])
-            .current_dir(root)
-            .status()
-            .context("cargo cannot be started")?;
-        ensure!(status.success(), "klamm doesn't compile");
-        // It lies beside this program.
-        let own = std::env::current_exe()?;
-        let folder = own.parent().context("this program lies nowhere")?;
         Ok(Self {
-            program: folder.join("klamm"),
+            program: klamm_binary(root)?,
         })
     }
 

@@ -1,0 +1,199 @@
+//! docs/performance.md: the table, what it was measured on and with, the pictures. Only numbers of the run that writes it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::machine::machine;
+use super::nodes::{Programs, System};
+use super::plot::{Pair, Scale, bars};
+use super::results::{Line, Results};
+
+const PAGE: &str = "docs/performance.md";
+/// Of the pictures, beside the page.
+const FOLDER: &str = "performance";
+
+/// Writes the page and its pictures.
+pub(super) fn write_page(root: &Path, programs: &Programs, runs: u32, results: &Results) -> anyhow::Result<()> {
+    let folder = root.join("docs").join(FOLDER);
+    fs::create_dir_all(&folder)?;
+    for (name, picture) in pictures(results) {
+        let path = folder.join(name);
+        fs::write(&path, picture).with_context(|| format!("can't write {}", path.display()))?;
+    }
+    let text = page(&machine(root, &programs.klamm), runs, results);
+    fs::write(root.join(PAGE), text).with_context(|| format!("can't write {PAGE}"))?;
+    eprintln!("written: {PAGE}");
+    Ok(())
+}
+
+fn page(machine: &[(&str, String)], runs: u32, results: &Results) -> String {
+    let mut text = format!(
+        "# How fast it is\n\n\
+         Klamm beside Apache Kafka on one machine: three nodes each, broker and controller, the same properties files, RF 3, \
+         `min.insync.replicas=2`, `acks=all`, everything else by default, no TLS, loopback, one disk. Written by `cargo xtask \
+         bench --against kafka --write`; every number is of that one run of {runs} turns, in which the systems took turns to be \
+         first. Cells are least / middle / most of the {runs}. A ratio's middle is that of the medians, its spread that of \
+         neighbouring runs.\n\n\
+         Brokers and load generator share the cores, so MB/s depends on both; what the brokers cost is in the lines *broker CPU*: \
+         CPU seconds of all three for a GB (1e9 bytes) of records before replication, or, with a codec, of compressed batches. \
+         *Others* are the cores that neither brokers nor load generator used, at most: where they were busy, trust the ratio \
+         of the medians only.\n\n## The table\n\n"
+    );
+    table(&mut text, results);
+    text += "\n## The pictures\n\n";
+    for (name, title) in [
+        ("throughput.svg", "Throughput"),
+        ("latency.svg", "Latency"),
+        ("end-to-end.svg", "End to end"),
+    ] {
+        let _ = writeln!(text, "![{title}]({FOLDER}/{name})\n");
+    }
+    text += "## The machine\n\n| | |\n| --- | --- |\n";
+    for (name, value) in machine {
+        let _ = writeln!(text, "| {name} | {} |", cell(value));
+    }
+    text += METHOD;
+    text
+}
+
+/// How it was measured, in the words of the commands.
+const METHOD: &str = "
+## The method
+
+Apache Kafka runs with the JVM options of its own start script (1 GB heap, G1). The load is `klamm bench`, librdkafka inside,
+for both; it can be pointed at any cluster:
+
+```sh
+klamm bench produce -b HOST:PORT,… --count 1000000                  # 1 KiB; --size 100 --count 5000000; --codec lz4; --codec zstd
+klamm bench latency -b HOST:PORT,… --rate 2000 --duration 20s --warm-up 5s
+klamm bench latency -b HOST:PORT,… --one-at-a-time --duration 10s --warm-up 3s
+klamm bench end-to-end -b HOST:PORT,… --duration 15s --warm-up 5s
+klamm bench consume -b HOST:PORT,… --records 1000000
+klamm bench topics -b HOST:PORT,… --partitions 1000
+```
+
+- Every turn starts fresh nodes on blank disks. *Start* is from running the programs to every node's listing all nodes in its
+  metadata; Kafka's disks are formatted before. *Idle* comes next, before any load: 10 s left alone, 15 s watched.
+- Then 1.5 million records warm both up. Before each measurement the brokers are waited for until they are at rest.
+- Twelve partitions, one for end to end. Records are JSON-like text, the same for both. Producers linger 10 ms but for latencies:
+  there 0, and a record's time counts from when it was due, so that a client which the machine keeps waiting hides nothing.
+- 1,000 partitions are *there* when each has acknowledged a record: metadata that lists them proves nothing.
+- No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica.
+";
+
+fn table(text: &mut String, results: &Results) {
+    let _ = writeln!(text, "| {} |", Line::HEADINGS.join(" | "));
+    let _ = writeln!(text, "|{}", " --- |".repeat(Line::HEADINGS.len()));
+    for line in results.lines() {
+        let cells = line.cells().map(|text| cell(&text));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+}
+
+/// Text that ends no cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn pictures(results: &Results) -> Vec<(&'static str, String)> {
+    let throughput = [
+        ("produce 1 KiB", "produce-1k"),
+        ("produce 100 B", "produce-100"),
+        ("produce 1 KiB, lz4", "produce-lz4"),
+        ("produce 1 KiB, zstd", "produce-zstd"),
+        ("consume 1 KiB", "consume"),
+    ];
+    let throughput = throughput.map(|(name, measurement)| (name, measurement, "mb"));
+    let percentiles = |measurement| {
+        [
+            ("p50", "p50"),
+            ("p90", "p90"),
+            ("p99", "p99"),
+            ("p99.9", "p999"),
+            ("longest", "max"),
+        ]
+        .map(|(name, key)| (name, measurement, key))
+    };
+    vec![
+        (
+            "throughput.svg",
+            bars(
+                "Throughput, acks=all, three replicas",
+                "MB/s",
+                Scale::Linear,
+                &pairs(results, &throughput),
+            ),
+        ),
+        (
+            "latency.svg",
+            bars(
+                "Acknowledgement at 2,000 records/s, linger 0",
+                "ms",
+                Scale::Logarithmic,
+                &pairs(results, &percentiles("latency")),
+            ),
+        ),
+        (
+            "end-to-end.svg",
+            bars(
+                "From writing to reading, one record at a time",
+                "ms",
+                Scale::Logarithmic,
+                &pairs(results, &percentiles("end-to-end")),
+            ),
+        ),
+    ]
+}
+
+/// Those that both systems have.
+fn pairs(results: &Results, figures: &[(&str, &'static str, &'static str)]) -> Vec<Pair> {
+    let pair = |(name, measurement, key): &(&str, &'static str, &'static str)| {
+        Some(Pair {
+            name: (*name).to_owned(),
+            kafka: results.spread(System::Kafka, measurement, key)?,
+            klamm: results.spread(System::Klamm, measurement, key)?,
+        })
+    };
+    figures.iter().filter_map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::rows::ROWS;
+
+    #[test]
+    fn the_page_has_every_figure_and_its_pictures() {
+        let mut results = Results::default();
+        for row in ROWS {
+            for value in [2.0, 3.0, 4.0] {
+                results.add(System::Kafka, row.measurement, row.key, 2.0 * value);
+                results.add(System::Klamm, row.measurement, row.key, value);
+            }
+        }
+        let text = page(&[("processor", "a | b".to_owned())], 3, &results);
+        for row in ROWS {
+            assert!(text.contains(&format!("| {}", row.name)), "{}", row.name);
+        }
+        assert!(
+            text.contains("| 4.00 / 6.00 / 8.00 | 2.00 / 3.00 / 4.00 | 0.500 |"),
+            "{text}"
+        );
+        assert!(text.contains("| processor | a \\| b |"));
+        let columns = text
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .map(|line| line.matches(" |").count());
+        assert_eq!(
+            columns.filter(|count| *count == Line::HEADINGS.len()).count(),
+            ROWS.len() + 2
+        );
+        for (name, picture) in pictures(&results) {
+            assert!(text.contains(&format!("({FOLDER}/{name})")), "{name}");
+            assert_eq!(picture.matches("class=\"spread\"").count(), 10, "{name}");
+        }
+    }
+}
