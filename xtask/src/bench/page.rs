@@ -79,7 +79,8 @@ klamm bench topics -b HOST:PORT,… --partitions 1000
   metadata; Kafka's disks are formatted before. *Idle* comes next, before any load: 10 s left alone, 15 s watched.
 - Then 1.5 million records warm both up. Before each measurement the brokers are waited for until they are at rest.
 - Twelve partitions, one for end to end. Records are JSON-like text, the same for both. Producers linger 10 ms but for latencies:
-  there 0, and a record's time counts from when it was due, so that a client which the machine keeps waiting hides nothing.
+  there 0, with five requests in flight at most, as Kafka's own producer has it, and a record's time counts from when it was due,
+  so that a client which the machine keeps waiting hides nothing.
 - 1,000 partitions are *there* when each has acknowledged a record: metadata that lists them proves nothing.
 - No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica.
 ";

@@ -59,6 +59,8 @@ const PRODUCE: [Produce; 4] = [
         codec: "zstd",
     },
 ];
+/// How long topics may take to be created or deleted: a busy Kafka has been seen to need more than 10 s.
+const ANSWER_WITHIN_MS: &str = "120000";
 /// Records that are read.
 const CONSUMED: u64 = 1_000_000;
 /// Records whose place on the disk is measured.
@@ -272,8 +274,7 @@ impl Loaded<'_> {
 
     fn topics(&self, results: &mut Results) -> anyhow::Result<()> {
         let partitions = self.session.scaled(CREATED);
-        // Kafka answers the creation of many partitions late.
-        let arguments = ["topics", "--timeout", "120000", "--partitions", &partitions];
+        let arguments = ["topics", "--partitions", &partitions];
         self.measured(
             "topics",
             results,
@@ -352,7 +353,14 @@ impl Loaded<'_> {
     fn klamm(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let output = Command::new(&self.session.programs.klamm)
             .args(arguments)
-            .args(["--output", "json", "-b", &self.nodes.bootstrap()])
+            .args([
+                "--output",
+                "json",
+                "--timeout",
+                ANSWER_WITHIN_MS,
+                "-b",
+                &self.nodes.bootstrap(),
+            ])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .output()

@@ -19,6 +19,9 @@ use crate::commands::duration::parse_duration;
 use crate::commands::output::table;
 use crate::commands::progress::thousands;
 
+/// As Kafka's own producer has it. librdkafka's default has no bound: a broker that handles a connection's requests one after
+/// the other would get ever more of them, each with a single record, instead of fewer and larger ones.
+const IN_FLIGHT: &str = "5";
 /// A pause while librdkafka's queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Where the kernel is told how exactly this thread wants to be woken; its default is 50 µs too late.
@@ -78,6 +81,7 @@ impl LatencyArgs {
         let mut session = self.target.open_in_sync(PARTITIONS)?;
         let settings = [
             ("linger.ms", "0"),
+            ("max.in.flight.requests.per.connection", IN_FLIGHT),
             ("enable.idempotence", if self.idempotence { "true" } else { "false" }),
             ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
         ];
@@ -124,8 +128,6 @@ impl LatencyArgs {
         done: &dyn Fn(u64, Duration) -> f64,
     ) -> Result<(Instant, Latencies)> {
         let interval = Duration::from_secs(1).div_f64(self.rate as f64);
-        let partitions = session.partitions()?;
-        let mut turns = partitions.cycle();
         let (mut sent, mut late) = (0_u64, Latencies::default());
         let stop = session.stop.clone();
         let began = sender.start_clock();
@@ -144,8 +146,9 @@ impl LatencyArgs {
                 break;
             }
             late.add(due.elapsed());
-            let (payload, partition) = (payloads.next(), turns.next());
-            while sender.send(payload, partition, due)? == Queued::NotYet && !stop.requested() {
+            // Records without a key share a partition for some milliseconds, as with Kafka's own producer.
+            let payload = payloads.next();
+            while sender.send(payload, None, due)? == Queued::NotYet && !stop.requested() {
                 stop.wait(QUEUE_FULL_PAUSE);
             }
             sent += 1;
