@@ -114,7 +114,7 @@ impl FrameReader {
         }
         self.buffer.advance(SIZE_BYTES);
         if size > READ_BYTES && self.buffer.len() == size {
-            // The reader keeps no hold on it: a batch that fills its frame can stay where it is.
+            // Whole, without the shared ownership that would make the next frame look for memory in this one's.
             return Ok(Some(std::mem::take(&mut self.buffer).freeze()));
         }
         Ok(Some(self.buffer.split_to(size).freeze()))

@@ -6,7 +6,8 @@
 //! with any sequence, as in Kafka; but while a leadership is young, or a moment after a batch was refused that may be
 //! taken later (no room, too few in sync), one that doesn't begin at 0 has to come again. Of batches in flight over one
 //! connection the first may be the one that was refused, or that found no leader here yet, and be sent again. ADM-5: for the
-//! same reason a batch that skips others isn't told so then: the skipped ones come again, and this one has to, too. Told
+//! same reason a batch that skips others isn't told so then, nor in the first minute after another leader's: the skipped ones come
+//! again, perhaps when a leader that hangs has been waited for in vain, and this one has to, too. Told
 //! OUT_OF_ORDER_SEQUENCE_NUMBER, librdkafka begins a new epoch for all its partitions, and writes a second time what elsewhere
 //! waits for its acknowledgement.
 
@@ -99,6 +100,9 @@ pub enum AdmissionRefusal {
 
 /// A connection may stall so long between two batches that its client sent together (ADM-4).
 const YOUNG_MS: i64 = 5_000;
+/// A client waits so long for the answer of a leader that hangs before it sends the batch to the successor (librdkafka's
+/// `socket.timeout.ms`; Java's 30 s are within it).
+const REQUEST_MS: i64 = 60_000;
 
 /// Decides on one batch.
 ///
@@ -117,16 +121,24 @@ pub fn admit(
         });
     }
     let header = attempt.header;
-    let moment_ago = |then: TimestampMs| (0..YOUNG_MS).contains(&attempt.now.since(then));
-    // An earlier batch may be on its way again.
-    let unsettled = moment_ago(leader.led_since()) || attempt.refused_at.is_some_and(moment_ago);
+    let within = |then: TimestampMs, window_ms: i64| (-window_ms..window_ms).contains(&attempt.now.since(then));
+    let refused = attempt.refused_at.is_some_and(|then| within(then, YOUNG_MS));
+    // An earlier batch may be on its way again: to be refused once more is all that it costs.
+    let unsettled = refused || within(leader.led_since(), YOUNG_MS);
     let skips = header.has_producer_id() && header.base_sequence > 0;
-    if unsettled && skips && producers.entry(header.producer_id).is_none() {
+    if skips
+        && unsettled
+        && producers.entry(header.producer_id).is_none()
+        && producers.may_have_forgotten(header.producer_id)
+    {
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     let checked = producers.check(attempt.header, attempt.now);
-    if unsettled && matches!(checked, Err(SequenceError::OutOfOrderSequence { .. })) {
-        return Err(AdmissionRefusal::MayOvertake(header.producer_id));
+    if matches!(checked, Err(SequenceError::OutOfOrderSequence { .. })) {
+        let succeeds = leader.leader_epoch() > LeaderEpoch(0);
+        if unsettled || (succeeds && within(leader.led_since(), REQUEST_MS)) {
+            return Err(AdmissionRefusal::MayOvertake(header.producer_id));
+        }
     }
     Ok(match checked? {
         SequenceCheck::Append | SequenceCheck::NoProducer => Admission::Append,
@@ -254,12 +266,14 @@ mod tests {
             sequence: 2,
             last_sequence: 0,
         }));
-        let refused = since.plus_ms(20_000);
+        let refused = since.plus_ms(REQUEST_MS + 20_000);
         assert_eq!(decide(2, refused.plus_ms(10), Some(refused)), overtakes);
         assert_eq!(decide(1, refused.plus_ms(20), Some(refused)), Ok(Admission::Append));
         assert_eq!(decide(2, refused.plus_ms(YOUNG_MS), Some(refused)), out_of_order);
         assert_eq!(decide(2, refused, None), out_of_order);
-        // A leadership that has just begun may have refused the first one before it began.
+        // A leadership that has just begun may have refused the first one before it began, and a client may still wait for the one before.
         assert_eq!(decide(2, since.plus_ms(10), None), overtakes);
+        assert_eq!(decide(2, since.plus_ms(REQUEST_MS - 1), None), overtakes);
+        assert_eq!(decide(2, since.plus_ms(REQUEST_MS), None), out_of_order);
     }
 }

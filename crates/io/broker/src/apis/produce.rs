@@ -195,24 +195,16 @@ struct Doorkeeper<'a> {
 
 impl Doorkeeper<'_> {
     fn topic(&self, data: TopicProduceData) -> Topic {
-        let TopicProduceData {
-            name,
-            topic_id: id,
-            partition_data,
-            ..
-        } = data;
-        // Of its own: whatever else is left of the request's frame makes its batch be copied.
-        let name = wire::messages::TopicName(text(name.0.as_str()));
         let image = self.broker.host.image.load();
-        let found = self.find(&image, &name, id);
-        let partitions = partition_data.into_iter().map(|part| {
+        let found = self.find(&image, &data);
+        let partitions = data.partition_data.into_iter().map(|part| {
             let index = PartitionIndex(part.index);
             let id = found.as_ref().ok().map(|topic| TopicIdPartition {
                 topic_id: topic.id,
                 partition: index,
             });
             let appended = match &found {
-                Ok(topic) => self.append(topic, index, part.records),
+                Ok(topic) => self.append(topic, index, part.records.as_ref()),
                 Err(failure) => Err(failure.clone()),
             };
             let outcome = appended.as_ref().map_or_else(
@@ -233,15 +225,14 @@ impl Doorkeeper<'_> {
             }
         });
         let partitions = partitions.collect();
-        Topic { name, id, partitions }
+        Topic {
+            name: data.name,
+            id: data.topic_id,
+            partitions,
+        }
     }
 
-    fn find<'i>(
-        &self,
-        image: &'i MetadataImage,
-        name: &wire::messages::TopicName,
-        id: types::Uuid,
-    ) -> Result<&'i Arc<TopicImage>, Failure> {
+    fn find<'i>(&self, image: &'i MetadataImage, data: &TopicProduceData) -> Result<&'i Arc<TopicImage>, Failure> {
         if self.acks.is_none() {
             return Err(Failure::new(ErrorCode::InvalidRequiredAcks, "acks must be -1, 0 or 1"));
         }
@@ -252,10 +243,10 @@ impl Doorkeeper<'_> {
             ));
         }
         let topic = if self.version >= TOPIC_IDS_SINCE {
-            let found = topic_id(id).and_then(|id| image.topic_by_id(id));
+            let found = topic_id(data.topic_id).and_then(|id| image.topic_by_id(id));
             found.ok_or_else(|| Failure::new(ErrorCode::UnknownTopicId, "this server does not host this topic ID"))?
         } else {
-            let found = image.topic(name.0.as_str());
+            let found = image.topic(data.name.0.as_str());
             found.ok_or_else(|| Failure::new(ErrorCode::UnknownTopicOrPartition, "no such topic"))?
         };
         if is_internal(topic.name.as_str()) {
@@ -267,7 +258,7 @@ impl Doorkeeper<'_> {
         Ok(topic)
     }
 
-    fn append(&self, topic: &TopicImage, index: PartitionIndex, records: Option<Bytes>) -> Result<Appended, Failure> {
+    fn append(&self, topic: &TopicImage, index: PartitionIndex, records: Option<&Bytes>) -> Result<Appended, Failure> {
         if topic.partition(index).is_none() {
             return Err(Failure::new(ErrorCode::UnknownTopicOrPartition, "no such partition"));
         }
@@ -283,13 +274,13 @@ impl Doorkeeper<'_> {
                 refusal => Failure::new(refusal, "this broker does not lead the partition"),
             });
         };
-        let batch = self.check(&partition.settings(), records.as_ref())?;
-        drop(records);
-        let (bytes, records) = (batch.bytes.len(), batch.header.record_count);
-        let appended = partition.append(batch, self.acks.unwrap_or(Acks::All), None)?;
+        let batch = self.check(&partition.settings(), records)?;
+        let appended = partition.append(&batch, self.acks.unwrap_or(Acks::All), None)?;
         let metrics = &self.broker.host.metrics;
-        metrics.produced_bytes.inc_by(bytes as u64);
-        metrics.produced_records.inc_by(u64::from(records.unsigned_abs()));
+        metrics.produced_bytes.inc_by(batch.bytes.len() as u64);
+        metrics
+            .produced_records
+            .inc_by(u64::from(batch.header.record_count.unsigned_abs()));
         Ok(appended)
     }
 

@@ -1,6 +1,7 @@
 //! Producer ids for idempotent producers, out of blocks that the controller hands to this incarnation of the broker.
 //!
-//! PID-1: an id is handed out once in the cluster's life; a block whose answer was lost is wasted, never shared.
+//! PID-1: an id is handed out once in the cluster's life; a block whose answer was lost is wasted, never shared. PID-6: an id is
+//! at most [`BLOCK_AGE`] older than its producer: partitions tell by it who can't have been forgotten (`producer_state`, PID-5).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use metadata::proto::AllocateProducerIdsRequest;
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use types::{ErrorCode, ProducerId};
 
 use super::error_codes::KafkaError;
@@ -17,21 +19,28 @@ use crate::context::BrokerContext;
 /// A client asks again after its request timeout; by then another controller is active.
 const BLOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// The block in use. Async: whoever finds it empty fetches the next one while the others wait for that.
+/// What is left of an older block is wasted.
+const BLOCK_AGE: Duration = Duration::from_secs(10);
+
+/// The block in use, and when it came. Async: whoever finds it empty fetches the next one while the others wait for that.
 #[derive(Debug, Default)]
 pub(super) struct ProducerIdAllocator {
-    block: Mutex<Range<i64>>,
+    block: Mutex<Option<(Range<i64>, Instant)>>,
 }
 
 impl ProducerIdAllocator {
     /// A fresh id.
     pub(super) async fn next(&self, broker: &BrokerContext) -> Result<ProducerId, ErrorCode> {
         let mut block = self.block.lock().await;
-        if let Some(id) = block.next() {
+        if let Some((ids, came)) = &mut *block
+            && came.elapsed() < BLOCK_AGE
+            && let Some(id) = ids.next()
+        {
             return Ok(ProducerId(id));
         }
-        *block = next_block(broker).await?;
-        block.next().map(ProducerId).ok_or(ErrorCode::UnknownServerError)
+        let asked = Instant::now();
+        let (ids, _) = block.insert((next_block(broker).await?, asked));
+        ids.next().map(ProducerId).ok_or(ErrorCode::UnknownServerError)
     }
 }
 

@@ -13,9 +13,6 @@ use super::offset_waiters::Wait;
 use super::writer::NotWritten;
 use super::{Partition, Role, State, Wakes};
 
-/// A batch's memory may be so large a part of the batch larger than it: the tail counts what it holds by the batches' sizes.
-const SLACK: usize = 4;
-
 /// What became of an appended batch.
 #[derive(Debug)]
 pub struct Appended {
@@ -84,7 +81,12 @@ impl Partition {
     ///
     /// # Errors
     /// Why it wasn't appended; nothing was written then.
-    pub fn append(&self, batch: Batch, acks: Acks, leader_epoch: Option<LeaderEpoch>) -> Result<Appended, AppendError> {
+    pub fn append(
+        &self,
+        batch: &Batch,
+        acks: Acks,
+        leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Appended, AppendError> {
         let now = self.host.clock.now();
         let _writer = self.writer_or_offline().map_err(AppendError::Log)?;
         let mut state = self.lock();
@@ -129,7 +131,7 @@ impl Partition {
 impl State {
     fn decide_append(
         &mut self,
-        batch: Batch,
+        batch: &Batch,
         acks: Acks,
         leader_epoch: Option<LeaderEpoch>,
         now: TimestampMs,
@@ -212,57 +214,21 @@ impl State {
         (acks == Acks::All && self.high_watermark() < end).then(|| self.waiters.wait_for(end))
     }
 
-    /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC.
+    /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC. This is the one
+    /// copy of a payload: it frees the request's frame, of which the batch may be a small part.
     fn stamped(
         &self,
-        batch: Batch,
+        batch: &Batch,
         base_offset: Offset,
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<(Bytes, Option<TimestampMs>), AppendError> {
-        let mut bytes = owned(batch.bytes);
+        let mut bytes = BytesMut::from(batch.bytes.as_ref());
         let append_time = self.settings.log_append_time.then_some(now);
         if let Some(now) = append_time {
             stamp_log_append_time(&mut bytes, now)?;
         }
         stamp(&mut bytes, base_offset, epoch)?;
         Ok((bytes.freeze(), append_time))
-    }
-}
-
-/// The bytes in memory of their own. One that is nearly filled by them and that nobody else holds (the only batch of its request)
-/// stays; otherwise a copy lets the request's frame go, of which the batch may be a small part.
-fn owned(bytes: Bytes) -> BytesMut {
-    match bytes.try_into_mut() {
-        Ok(own) if own.capacity() <= own.len() + own.len() / SLACK => own,
-        Ok(roomy) => BytesMut::from(roomy.as_ref()),
-        Err(shared) => BytesMut::from(shared.as_ref()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_that_nobody_else_holds_stays_where_it_is_and_a_small_part_of_a_frame_does_not() {
-        let alone = Bytes::from(vec![7; 1_000]);
-        let place = alone.as_ptr();
-        assert_eq!(owned(alone).as_ptr(), place);
-
-        let shared = Bytes::from(vec![7; 1_000]);
-        let (place, holder) = (shared.as_ptr(), shared.clone());
-        assert_ne!(owned(shared).as_ptr(), place);
-        drop(holder);
-
-        let mut frame = Bytes::from(vec![7; 1_000]);
-        let part = frame.split_off(500);
-        drop(frame);
-        let nearly_all = owned(part);
-        assert!(nearly_all.capacity() <= 625, "{}", nearly_all.capacity());
-
-        let mut roomy = Vec::with_capacity(2_000);
-        roomy.extend([7; 1_000]);
-        assert!(owned(Bytes::from(roomy)).capacity() <= 1_250);
     }
 }

@@ -164,9 +164,9 @@ impl Partition {
             directory,
             health,
         } = disk;
-        if log.log_end_offset() > Offset::ZERO {
-            log.may_have_forgotten_producers_below(host.image.load().next_producer_id());
-        }
+        // Whoever has an id by now may have written here before this process ran, or to a deleted topic of the same name: a client
+        // that missed the deletion goes on with its sequences.
+        log.may_have_forgotten_producers_below(host.image.load().next_producer_id());
         let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
         let settings = Arc::new(settings);
         let state = State {
