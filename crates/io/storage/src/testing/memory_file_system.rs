@@ -3,13 +3,16 @@
 //! Stricter than any real one: a file's bytes say nothing about its name and the other way round, so who forgets to sync
 //! either loses it at a power cut. Names in one directory become durable in their order, as a journal has it.
 
+mod file;
+
 use std::collections::BTreeSet;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::file::MemoryFile;
 use crate::file_system::{File, FileLock, FileSystem, OpenMode};
 use crate::testing::memory_inodes::{Dice, DirectoryNode, FileNode, Node};
 
@@ -258,114 +261,6 @@ impl State {
 }
 
 #[derive(Debug)]
-struct MemoryFile {
-    disk: MemoryFileSystem,
-    path: PathBuf,
-    node: Arc<Mutex<FileNode>>,
-    mode: OpenMode,
-    life: u64,
-}
-
-impl MemoryFile {
-    fn begin(&self, operation: Operation) -> io::Result<MutexGuard<'_, State>> {
-        let mut state = self.disk.state.lock();
-        if state.life != self.life {
-            return Err(io::Error::other("a handle of a process that has ended"));
-        }
-        state.check(operation, &self.path)?;
-        Ok(state)
-    }
-}
-
-impl File for MemoryFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let _state = self.begin(Operation::Read)?;
-        if !self.mode.read {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let node = self.node.lock();
-        let from = usize::try_from(position).unwrap_or(usize::MAX);
-        let rest = node.current.get(from..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-
-    fn read_cached_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.read_at(buffer, position)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        if !self.mode.write {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let position = usize::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let was_running = self.disk.state.lock().calls_left != Some(0);
-        match self.begin(Operation::Write) {
-            Ok(state) => {
-                let length = usize::try_from(self.node.lock().len()).unwrap_or(usize::MAX);
-                let growth = (position + bytes.len()).saturating_sub(length);
-                let lacking = state.lacking_room(growth as u64);
-                // As a disk does it: what fits is written.
-                let fits = bytes.len() - usize::try_from(lacking).unwrap_or(usize::MAX).min(bytes.len());
-                self.node.lock().write(position, &bytes[..fits]);
-                if lacking > 0 {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
-                Ok(())
-            }
-            Err(error) => {
-                let state = self.disk.state.lock();
-                if was_running && state.life == self.life && state.calls_left == Some(0) {
-                    self.node.lock().write(position, &bytes[..bytes.len() / 2]);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn write_all_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        let whole: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        self.write_all_at(&whole, position)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let _state = self.begin(Operation::SyncData)?;
-        self.node.lock().sync();
-        Ok(())
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        if !self.mode.write {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let _state = self.begin(Operation::SetLen)?;
-        self.node
-            .lock()
-            .set_len(usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?);
-        Ok(())
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        if !self.mode.write {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let state = self.begin(Operation::SetLen)?;
-        let growth = length.saturating_sub(self.node.lock().len());
-        if state.lacking_room(growth) > 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.node.lock().allocate(length);
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        let _state = self.begin(Operation::Read)?;
-        Ok(self.node.lock().len())
-    }
-}
-
-#[derive(Debug)]
 struct MemoryLock {
     disk: MemoryFileSystem,
     path: PathBuf,
@@ -543,73 +438,4 @@ impl FileSystem for MemoryFileSystem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::file_system_conformance;
-
-    #[test]
-    fn the_disk_in_memory_conforms() {
-        file_system_conformance(&MemoryFileSystem::new(), Path::new("/disk"));
-    }
-
-    fn read(disk: &MemoryFileSystem, path: &str) -> Option<Vec<u8>> {
-        crate::read_file(disk, Path::new(path)).unwrap()
-    }
-
-    #[test]
-    fn a_power_cut_keeps_what_was_synced_and_a_kill_keeps_everything() {
-        for seed in 0..64 {
-            let disk = MemoryFileSystem::new();
-            let file = disk.open(Path::new("/a"), OpenMode::CREATE).unwrap();
-            file.write_all_at(b"durable", 0).unwrap();
-            file.sync_data().unwrap();
-            disk.sync_dir(Path::new("/")).unwrap();
-            file.write_all_at(b" and not", 7).unwrap();
-            disk.open(Path::new("/b"), OpenMode::CREATE).unwrap();
-            disk.kill();
-            assert!(file.write_all_at(b"x", 0).is_err(), "handles die with their process");
-            assert_eq!(read(&disk, "/a").unwrap(), b"durable and not");
-            disk.power_cut(seed);
-            let left = read(&disk, "/a").unwrap();
-            assert!(left.starts_with(b"durable") && left.len() <= 15, "{left:?}");
-        }
-    }
-
-    #[test]
-    fn a_process_ends_at_the_step_it_is_told_to_end_at() {
-        let written = |after| {
-            let disk = MemoryFileSystem::new();
-            let file = disk.open(Path::new("/a"), OpenMode::CREATE).unwrap();
-            disk.stop_at(Some(Step {
-                operation: Operation::Write,
-                path_part: "a",
-                skip: 1,
-                after,
-            }));
-            file.write_all_at(b"one", 0).unwrap();
-            assert!(!disk.is_stopped());
-            assert_eq!(file.write_all_at(b"four", 3).is_ok(), after);
-            assert!(disk.is_stopped());
-            assert!(file.sync_data().is_err());
-            disk.kill();
-            assert!(!disk.is_stopped());
-            read(&disk, "/a").unwrap()
-        };
-        assert_eq!(written(true), b"onefour");
-        assert_eq!(written(false), b"onefo");
-    }
-
-    #[test]
-    fn a_name_that_was_not_synced_may_be_lost() {
-        let lost = (0..64).filter(|seed| {
-            let disk = MemoryFileSystem::new();
-            disk.open(Path::new("/a"), OpenMode::CREATE)
-                .unwrap()
-                .sync_data()
-                .unwrap();
-            disk.power_cut(*seed);
-            read(&disk, "/a").is_none()
-        });
-        assert!((1..64).contains(&lost.count()));
-    }
-}
+mod tests;
