@@ -6,8 +6,7 @@
 //! with any sequence, as in Kafka; but while a leadership is young, or a moment after a batch was refused that may be
 //! taken later (no room, too few in sync), one that doesn't begin at 0 has to come again. Of batches in flight over one
 //! connection the first may be the one that was refused, or that found no leader here yet, and be sent again. ADM-5: for the
-//! same reason a batch that skips others isn't told so then, nor in the first minute after another leader's: the skipped ones come
-//! again, perhaps when a leader that hangs has been waited for in vain, and this one has to, too. Told
+//! same reason a batch that skips others isn't told so then: the skipped ones come again, and this one has to, too. Told
 //! OUT_OF_ORDER_SEQUENCE_NUMBER, librdkafka begins a new epoch for all its partitions, and writes a second time what elsewhere
 //! waits for its acknowledgement.
 
@@ -98,11 +97,9 @@ pub enum AdmissionRefusal {
     Sequence(#[from] SequenceError),
 }
 
-/// A connection may stall so long between two batches that its client sent together (ADM-4).
+/// A connection may stall so long between two batches that its client sent together (ADM-4). Not so long as a client waits for a leader
+/// that hangs (half a minute, a minute): what it sends behind that batch would wait as long.
 const YOUNG_MS: i64 = 5_000;
-/// A client waits so long for the answer of a leader that hangs before it sends the batch to the successor (librdkafka's
-/// `socket.timeout.ms`; Java's 30 s are within it).
-const REQUEST_MS: i64 = 60_000;
 
 /// Decides on one batch.
 ///
@@ -134,11 +131,8 @@ pub fn admit(
         return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     let checked = producers.check(attempt.header, attempt.now);
-    if matches!(checked, Err(SequenceError::OutOfOrderSequence { .. })) {
-        let succeeds = leader.leader_epoch() > LeaderEpoch(0);
-        if unsettled || (succeeds && within(leader.led_since(), REQUEST_MS)) {
-            return Err(AdmissionRefusal::MayOvertake(header.producer_id));
-        }
+    if unsettled && matches!(checked, Err(SequenceError::OutOfOrderSequence { .. })) {
+        return Err(AdmissionRefusal::MayOvertake(header.producer_id));
     }
     Ok(match checked? {
         SequenceCheck::Append | SequenceCheck::NoProducer => Admission::Append,
@@ -266,14 +260,12 @@ mod tests {
             sequence: 2,
             last_sequence: 0,
         }));
-        let refused = since.plus_ms(REQUEST_MS + 20_000);
+        let refused = since.plus_ms(20_000);
         assert_eq!(decide(2, refused.plus_ms(10), Some(refused)), overtakes);
         assert_eq!(decide(1, refused.plus_ms(20), Some(refused)), Ok(Admission::Append));
         assert_eq!(decide(2, refused.plus_ms(YOUNG_MS), Some(refused)), out_of_order);
         assert_eq!(decide(2, refused, None), out_of_order);
-        // A leadership that has just begun may have refused the first one before it began, and a client may still wait for the one before.
+        // A leadership that has just begun may have refused the first one before it began.
         assert_eq!(decide(2, since.plus_ms(10), None), overtakes);
-        assert_eq!(decide(2, since.plus_ms(REQUEST_MS - 1), None), overtakes);
-        assert_eq!(decide(2, since.plus_ms(REQUEST_MS), None), out_of_order);
     }
 }
