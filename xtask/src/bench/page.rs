@@ -68,7 +68,7 @@ for both; it can be pointed at any cluster:
 
 ```sh
 klamm bench produce -b HOST:PORT,… --count 1000000                  # 1 KiB; --size 100 --count 5000000; --codec lz4; --codec zstd
-klamm bench latency -b HOST:PORT,… --rate 2000 --duration 20s --warm-up 5s
+klamm bench latency -b HOST:PORT,… --rate 2000 --every 2ms --duration 20s --warm-up 5s
 klamm bench latency -b HOST:PORT,… --one-at-a-time --duration 10s --warm-up 3s
 klamm bench end-to-end -b HOST:PORT,… --duration 15s --warm-up 5s
 klamm bench consume -b HOST:PORT,… --records 1000000
@@ -79,8 +79,9 @@ klamm bench topics -b HOST:PORT,… --partitions 1000
   metadata; Kafka's disks are formatted before. *Idle* comes next, before any load: 10 s left alone, 15 s watched.
 - Then 1.5 million records warm both up. Before each measurement the brokers are waited for until they are at rest.
 - Twelve partitions, one for end to end. Records are JSON-like text, the same for both. Producers linger 10 ms but for latencies:
-  there 0, with five requests in flight at most, as Kafka's own producer has it, and a record's time counts from when it was due,
-  so that a client which the machine keeps waiting hides nothing.
+  there 0, with five requests in flight at most, as Kafka's own producer has it. At the fixed rate, four records come every 2 ms, as
+  Kafka's own measuring program sends them. A record's time counts from when it was due, so that a client which the machine keeps
+  waiting hides nothing.
 - 1,000 partitions are *there* when each has acknowledged a record: metadata that lists them proves nothing.
 - No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica.
 ";

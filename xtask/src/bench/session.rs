@@ -59,6 +59,8 @@ const PRODUCE: [Produce; 4] = [
         codec: "zstd",
     },
 ];
+/// Records of a fixed rate come in small bursts, as Kafka's own measuring program sends them.
+const TICK: &str = "2ms";
 /// How long topics may take to be created or deleted: a busy Kafka has been seen to need more than 10 s.
 const ANSWER_WITHIN_MS: &str = "120000";
 /// Records that are read.
@@ -182,6 +184,8 @@ impl Loaded<'_> {
                 "latency",
                 "--rate",
                 "2000",
+                "--every",
+                TICK,
                 "--duration",
                 &duration,
                 "--warm-up",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::runtime::Runtime;
 use types::ErrorCode;
 use wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -130,51 +130,27 @@ impl ClusterState {
         within: Duration,
         stop: impl Fn() -> bool,
     ) -> Result<()> {
-        let deadline = Instant::now() + within;
+        let servers = self.servers()?;
         let mut since = i64::MAX;
-        let servers: Vec<Self> = self
-            .connection
-            .each()
-            .into_iter()
-            .map(Self::new)
-            .collect::<Result<_>>()?;
-        loop {
-            let lacking = servers.iter().find_map(|server| match server.metadata(topics) {
-                Ok(metadata) => lacking(&metadata, brokers),
-                Err(error) => Some(format!("{error:#}")),
-            });
-            let lacking = lacking.or_else(|| match self.quorum() {
+        wait_while(within, stop, || {
+            lacking_anywhere(&servers, topics, brokers).or_else(|| match self.quorum() {
                 Ok(quorum) => lacking_voter(&quorum, &mut since),
                 Err(error) => Some(format!("{error:#}")),
-            });
-            let Some(lacking) = lacking else { return Ok(()) };
-            if Instant::now() > deadline || stop() {
-                bail!("not whole after {} s: {lacking}", within.as_secs());
-            }
-            std::thread::park_timeout(PAUSE);
-        }
+            })
+        })
+        .context("the cluster isn't whole")
     }
 
     /// Waits until every partition of the topic has a leader and all its replicas in sync, as each bootstrap server tells it.
     pub(super) fn wait_until_in_sync(&self, topic: &str, within: Duration, stop: impl Fn() -> bool) -> Result<()> {
-        let deadline = Instant::now() + within;
-        let servers: Vec<Self> = self
-            .connection
-            .each()
-            .into_iter()
-            .map(Self::new)
-            .collect::<Result<_>>()?;
-        loop {
-            let lacking = servers.iter().find_map(|server| match server.metadata(&[topic]) {
-                Ok(metadata) => lacking(&metadata, 0),
-                Err(error) => Some(format!("{error:#}")),
-            });
-            let Some(lacking) = lacking else { return Ok(()) };
-            if Instant::now() > deadline || stop() {
-                bail!("topic {topic} isn't in sync after {} s: {lacking}", within.as_secs());
-            }
-            std::thread::park_timeout(PAUSE);
-        }
+        let servers = self.servers()?;
+        wait_while(within, stop, || lacking_anywhere(&servers, &[topic], 0))
+            .with_context(|| format!("topic {topic} isn't in sync"))
+    }
+
+    /// Each bootstrap server by itself.
+    fn servers(&self) -> Result<Vec<Self>> {
+        self.connection.each().into_iter().map(Self::new).collect()
     }
 
     /// How many partitions the topic has, if the broker that answers knows it.
@@ -267,6 +243,26 @@ impl ClusterState {
             cluster.call(&request).await
         })
     }
+}
+
+/// Looks again and again, until nothing is lacking.
+fn wait_while(within: Duration, stop: impl Fn() -> bool, mut lacking: impl FnMut() -> Option<String>) -> Result<()> {
+    let deadline = Instant::now() + within;
+    while let Some(lacking) = lacking() {
+        if Instant::now() > deadline || stop() {
+            bail!("after {} s: {lacking}", within.as_secs());
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+    Ok(())
+}
+
+/// What isn't as it should be on the first of these servers that lacks something.
+fn lacking_anywhere(servers: &[ClusterState], topics: &[&str], brokers: usize) -> Option<String> {
+    servers.iter().find_map(|server| match server.metadata(topics) {
+        Ok(metadata) => lacking(&metadata, brokers),
+        Err(error) => Some(format!("{error:#}")),
+    })
 }
 
 /// What isn't as it should be, if anything.

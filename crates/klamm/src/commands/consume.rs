@@ -8,16 +8,16 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
-use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerContext, StreamConsumer};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::connection::{CLIENT_ID, Connection};
-use super::output::{Output, UnreachableNote, note};
+use super::output::{Output, note};
 use super::produce::parse_pair;
+use super::quiet::Quiet;
 use super::record_format::{RecordFormat, json_of};
 use super::topic::describe_topics;
 
@@ -61,22 +61,6 @@ pub(crate) struct ConsumeArgs {
     #[command(flatten)]
     output: Output,
 }
-
-/// Silences librdkafka's log: what matters comes as an error.
-#[derive(Debug, Default)]
-struct Quiet {
-    unreachable: UnreachableNote,
-}
-
-impl ClientContext for Quiet {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.unreachable.on_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 impl ConsumeArgs {
     pub(super) async fn run(self) -> Result<()> {

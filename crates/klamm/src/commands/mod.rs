@@ -17,6 +17,7 @@ mod healthcheck;
 mod output;
 mod produce;
 mod progress;
+mod quiet;
 mod quorum;
 mod record_format;
 mod topic;

@@ -35,15 +35,20 @@ pub(crate) enum Fault {
     DiskError(NodeId, Operation, &'static str, u64),
     /// What a node's disk is asked for in the background takes so long.
     DiskStall(NodeId, u64),
-    /// The process ends at this step, if it comes to it; its host fails with it, if it may. It starts again after so many milliseconds.
-    Crash {
-        node: NodeId,
-        step: Step,
-        with_power: bool,
-        again_ms: u64,
-    },
+    /// A node's process ends at a step, if it comes to it.
+    Crash(NodeId, Crash),
     /// A node loses its disk, and starts with a blank one under its id after so many milliseconds.
     Wipe(NodeId, u64),
+}
+
+/// How a process ends that comes to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crash {
+    pub(crate) step: Step,
+    /// Its host fails with it, if it may.
+    pub(crate) with_power: bool,
+    /// It starts again after so many milliseconds.
+    pub(crate) again_ms: u64,
 }
 
 impl Fault {
@@ -65,7 +70,7 @@ impl Fault {
             Self::DiskFull(..) => "full disk",
             Self::DiskError(..) => "disk error",
             Self::DiskStall(..) => "stalled disk",
-            Self::Crash { .. } => "planned crash",
+            Self::Crash(..) => "planned crash",
             Self::Wipe(..) => "wiped disk",
         }
     }
@@ -192,22 +197,25 @@ impl FaultPlan {
                 Fault::DiskError(node, operation, PLACES[dice.random_range(0..PLACES.len())], long)
             }
             27 => Fault::DiskStall(node, long),
-            30..34 => Fault::Crash {
-                node,
-                step: Step {
+            30..34 => {
+                let step = Step {
                     operation: CHANGES[dice.random_range(0..CHANGES.len())],
                     path_part: STEPS[dice.random_range(0..STEPS.len())],
                     skip: dice.random_range(0..4),
                     after: dice.random_bool(0.5),
-                },
-                with_power: dice.random_bool(0.5),
-                again_ms: down,
-            },
+                };
+                let crash = Crash {
+                    step,
+                    with_power: dice.random_bool(0.5),
+                    again_ms: down,
+                };
+                Fault::Crash(node, crash)
+            }
             _ => Fault::Wipe(node, down),
         };
         let allowed = match fault {
             Fault::Kill(_) | Fault::Stop(..) | Fault::Freeze(..) => self.processes,
-            Fault::Crash { .. } => self.crashes,
+            Fault::Crash(..) => self.crashes,
             Fault::PowerCut(_) => self.power,
             Fault::DiskFull(..) | Fault::DiskError(..) | Fault::DiskStall(..) | Fault::Wipe(..) => self.disks,
             _ => self.network,

@@ -7,7 +7,7 @@ use crate::fabric::NodeId;
 use crate::faults::{Fault, FaultPlan, crash_kind};
 use crate::invariants::Violation;
 use crate::view::voters;
-use crate::world::{Crash, End, Host, STOPPED, World};
+use crate::world::{End, Host, STOPPED, World};
 
 impl World {
     /// Makes a fault happen, unless it would take more than the promises allow.
@@ -78,19 +78,10 @@ impl World {
             Fault::DiskStall(node, ms) => self.ail(node, ms, |host| {
                 host.gate.send_replace(false);
             }),
-            Fault::Crash {
-                node,
-                step,
-                with_power,
-                again_ms,
-            } => {
+            Fault::Crash(node, crash) => {
                 if let Some(host) = self.hosts.get_mut(&node).filter(|host| host.running.is_some()) {
-                    host.disk.stop_at(Some(step));
-                    host.crash = Some(Crash {
-                        step,
-                        with_power,
-                        again_ms,
-                    });
+                    host.disk.stop_at(Some(crash.step));
+                    host.crash = Some(crash);
                 }
             }
             Fault::Wipe(node, again) => self.end(node, End::Wipe, again),

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bugs::Bug;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
-use storage::testing::{MemoryFileSystem, Step};
+use storage::testing::MemoryFileSystem;
 use tokio::sync::watch;
 use types::TopicIdPartition;
 
 use crate::clients::Clients;
 use crate::fabric::{Fabric, NodeId, Process, SLICE_MS, Weather};
-use crate::faults::FaultPlan;
+use crate::faults::{Crash, FaultPlan};
 use crate::history::History;
 use crate::invariants::{Invariants, Violation};
 use crate::network::SimNetwork;
@@ -78,14 +78,6 @@ pub(crate) struct Host {
     pub(crate) heals_at: Option<u64>,
     /// Its process ends when it comes to a step.
     pub(crate) crash: Option<Crash>,
-}
-
-/// How a process ends that comes to a step, and its host with it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Crash {
-    pub(crate) step: Step,
-    pub(crate) with_power: bool,
-    pub(crate) again_ms: u64,
 }
 
 /// See the module.

@@ -172,6 +172,10 @@ fn not_found(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
 }
 
+fn stopped() -> io::Error {
+    io::Error::other("the process was stopped")
+}
+
 fn name_of(path: &Path) -> io::Result<&str> {
     path.file_name()
         .and_then(|name| name.to_str())
@@ -181,13 +185,13 @@ fn name_of(path: &Path) -> io::Result<&str> {
 impl State {
     fn check(&mut self, operation: Operation, path: &Path) -> io::Result<()> {
         if self.calls_left == Some(0) {
-            return Err(io::Error::other("the process was stopped"));
+            return Err(stopped());
         }
         if operation.changes() {
             self.calls_made += 1;
             self.calls_left = self.calls_left.map(|left| left - 1);
             if self.calls_left == Some(0) {
-                return Err(io::Error::other("the process was stopped"));
+                return Err(stopped());
             }
         }
         let text = path.to_string_lossy();
@@ -199,11 +203,7 @@ impl State {
                 let after = step.after;
                 self.step = None;
                 self.calls_left = Some(0);
-                return if after {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("the process was stopped"))
-                };
+                return if after { Ok(()) } else { Err(stopped()) };
             }
             step.skip -= 1;
         }

@@ -12,12 +12,13 @@ use serde::Serialize;
 use super::enough::Enough;
 use super::payloads::Payloads;
 use super::produce::{Codec, PARTITIONS, SIZE, fill};
-use super::reader::{Begin, Quiet, assign, limits, reader};
+use super::reader::{Begin, assign, limits, reader};
 use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use super::throughput::Throughput;
 use crate::commands::output::table;
 use crate::commands::progress::thousands;
+use crate::commands::quiet::Quiet;
 
 /// How long to wait for one record before a look at the clock.
 const POLL: Duration = Duration::from_millis(100);

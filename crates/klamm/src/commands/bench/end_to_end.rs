@@ -9,15 +9,15 @@ use rdkafka::message::Message as _;
 use serde::Serialize;
 
 use super::enough::Enough;
-use super::latencies::{Latencies, Percentiles};
+use super::latencies::{Latencies, Percentiles, latency_table};
 use super::payloads::Payloads;
 use super::produce::SIZE;
-use super::reader::{Begin, Quiet, assign, reader};
-use super::sender::{DELIVERY_TIMEOUT_MS, Queued, SETTINGS, Sender};
+use super::reader::{Begin, assign, reader};
+use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use crate::commands::duration::parse_duration;
-use crate::commands::output::table;
 use crate::commands::progress::thousands;
+use crate::commands::quiet::Quiet;
 
 /// Partitions of a topic of its own.
 const PARTITIONS: u32 = 1;
@@ -27,8 +27,6 @@ const NUMBER_BYTES: usize = 8;
 const POLL: Duration = Duration::from_millis(100);
 /// After that the record is lost, or the cluster is.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A pause while librdkafka's queue is full.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
 /// `klamm bench end-to-end`.
 #[derive(Debug, Args)]
@@ -106,7 +104,9 @@ impl EndToEndArgs {
             latency_ms: latencies.percentiles(),
         };
         drop(both);
-        self.target.output.write(&result, render)
+        self.target.output.write(&result, |result| {
+            latency_table(result.records, result.records_per_second, result.latency_ms.as_ref())
+        })
     }
 }
 
@@ -132,10 +132,7 @@ impl Loop {
             record.extend_from_slice(&number);
             record.extend(self.payloads.next().iter().skip(NUMBER_BYTES));
             let since = Instant::now();
-            let partition = turns.next();
-            while self.sender.send(&record, partition, since)? == Queued::NotYet && !session.stop.requested() {
-                session.stop.wait(QUEUE_FULL_PAUSE);
-            }
+            self.sender.send(&record, turns.next(), since, &session.stop, || {})?;
             if self.read(session, &number, since)? {
                 latencies.add(since.elapsed());
             }
@@ -164,16 +161,4 @@ impl Loop {
             }
         }
     }
-}
-
-fn render(result: &Measured) -> String {
-    let header = [["records", "records/s"].as_slice(), &Percentiles::HEADINGS].concat();
-    let row = [
-        thousands(result.records),
-        thousands(result.records_per_second.round() as u64),
-    ];
-    table(
-        &header,
-        [row.into_iter().chain(Percentiles::cells(result.latency_ms.as_ref()))],
-    )
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::commands::output::table;
+use crate::commands::progress::thousands;
+
 /// Bins of a power of two: each is less than 1 % wide.
 const SUB_BINS: u64 = 128;
 /// Its binary logarithm.
@@ -94,6 +97,13 @@ impl Percentiles {
             None => Self::HEADINGS.map(|_| "-".to_owned()),
         }
     }
+}
+
+/// What an operation's user reads.
+pub(super) fn latency_table(records: u64, per_second: f64, percentiles: Option<&Percentiles>) -> String {
+    let header = [["records", "records/s"].as_slice(), &Percentiles::HEADINGS].concat();
+    let row = [thousands(records), thousands(per_second.round() as u64)];
+    table(&header, [row.into_iter().chain(Percentiles::cells(percentiles))])
 }
 
 fn bin_of(us: u64) -> usize {

@@ -10,20 +10,20 @@ use clap::Args;
 use serde::Serialize;
 
 use super::enough::Enough;
-use super::latencies::{Latencies, Percentiles};
+use super::latencies::{Latencies, Percentiles, latency_table};
 use super::payloads::Payloads;
 use super::produce::{PARTITIONS, SIZE};
-use super::sender::{DELIVERY_TIMEOUT_MS, Queued, SETTINGS, Sender};
+use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use crate::commands::duration::parse_duration;
-use crate::commands::output::table;
 use crate::commands::progress::thousands;
 
 /// As Kafka's own producer has it. librdkafka's default has no bound: a broker that handles a connection's requests one after
 /// the other would get ever more of them, each with a single record, instead of fewer and larger ones.
 const IN_FLIGHT: &str = "5";
-/// A pause while librdkafka's queue is full.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
+/// Records without a key share a partition for so long, as with Kafka's own producer; without it and without lingering, librdkafka
+/// rolls a die for each record, and none ever shares a request.
+const STICKY_MS: &str = "10";
 /// Where the kernel is told how exactly this thread wants to be woken; its default is 50 µs too late.
 const TIMER_SLACK: (&str, &str) = ("/proc/self/timerslack_ns", "1000");
 
@@ -33,8 +33,11 @@ pub(crate) struct LatencyArgs {
     /// Records a second
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: u64,
+    /// Hand over together what is due in so long, as in 2ms: fewer and larger requests [default: each record by itself]
+    #[arg(long, value_parser = parse_duration, default_value = "0s", hide_default_value = true)]
+    every: Duration,
     /// The next record when the one before is acknowledged: requests a second
-    #[arg(long, conflicts_with = "rate")]
+    #[arg(long, conflicts_with_all = ["rate", "every"])]
     one_at_a_time: bool,
     /// Bytes of a record
     #[arg(short, long, default_value_t = SIZE, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -61,6 +64,7 @@ struct Measured {
     one_at_a_time: bool,
     /// What was asked for.
     rate: Option<u64>,
+    every_ms: f64,
     idempotence: bool,
     interrupted: bool,
     records: u64,
@@ -81,6 +85,7 @@ impl LatencyArgs {
         let mut session = self.target.open_in_sync(PARTITIONS)?;
         let settings = [
             ("linger.ms", "0"),
+            ("sticky.partitioning.linger.ms", STICKY_MS),
             ("max.in.flight.requests.per.connection", IN_FLIGHT),
             ("enable.idempotence", if self.idempotence { "true" } else { "false" }),
             ("message.timeout.ms", DELIVERY_TIMEOUT_MS),
@@ -106,6 +111,7 @@ impl LatencyArgs {
             record_bytes: self.size,
             one_at_a_time: self.one_at_a_time,
             rate: (!self.one_at_a_time).then_some(self.rate),
+            every_ms: self.every.as_secs_f64() * 1e3,
             idempotence: self.idempotence,
             interrupted: session.stop.requested(),
             records,
@@ -115,7 +121,9 @@ impl LatencyArgs {
             latency_ms: delivered.latencies.percentiles(),
             client_late_ms: late.percentiles(),
         };
-        self.target.output.write(&result, render)?;
+        self.target.output.write(&result, |result| {
+            latency_table(result.records, result.records_per_second, result.latency_ms.as_ref())
+        })?;
         delivered.check(&session.topic.name)
     }
 
@@ -137,7 +145,7 @@ impl LatencyArgs {
                 sender.wait_for_answers(sent, &stop);
                 Instant::now()
             } else {
-                let due = began + interval.mul_f64(sent as f64);
+                let due = began + due_after(sent, interval, self.every);
                 wait_until(due);
                 due
             };
@@ -146,11 +154,7 @@ impl LatencyArgs {
                 break;
             }
             late.add(due.elapsed());
-            // Records without a key share a partition for some milliseconds, as with Kafka's own producer.
-            let payload = payloads.next();
-            while sender.send(payload, None, due)? == Queued::NotYet && !stop.requested() {
-                stop.wait(QUEUE_FULL_PAUSE);
-            }
+            sender.send(payloads.next(), None, due, &stop, || {})?;
             sent += 1;
             session
                 .progress
@@ -159,6 +163,15 @@ impl LatencyArgs {
         sender.drain(sent, &stop);
         Ok((began, late))
     }
+}
+
+/// When a record is due: with all others of the same tick, if there are ticks.
+fn due_after(sent: u64, interval: Duration, every: Duration) -> Duration {
+    let due = interval.mul_f64(sent as f64);
+    if every.is_zero() {
+        return due;
+    }
+    every.mul_f64((due.as_secs_f64() / every.as_secs_f64()).floor())
 }
 
 /// Asleep, not spinning: the cores belong to the brokers.
@@ -172,14 +185,16 @@ fn wait_until(due: Instant) {
     }
 }
 
-fn render(result: &Measured) -> String {
-    let header = [["records", "records/s"].as_slice(), &Percentiles::HEADINGS].concat();
-    let row = [
-        thousands(result.records),
-        thousands(result.records_per_second.round() as u64),
-    ];
-    table(
-        &header,
-        [row.into_iter().chain(Percentiles::cells(result.latency_ms.as_ref()))],
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_due_one_by_one_or_by_the_tick() {
+        let ms = Duration::from_millis;
+        let half = Duration::from_micros(500);
+        let dues = |every| [0, 1, 3, 4, 9].map(|sent| due_after(sent, half, every));
+        assert_eq!(dues(Duration::ZERO), [ms(0), half, 3 * half, ms(2), 9 * half]);
+        assert_eq!(dues(ms(2)), [ms(0), ms(0), ms(0), ms(2), ms(4)]);
+    }
 }

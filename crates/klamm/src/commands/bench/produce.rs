@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::enough::Enough;
 use super::latencies::Percentiles;
 use super::payloads::Payloads;
-use super::sender::{DELIVERY_TIMEOUT_MS, Queued, SETTINGS, Sender};
+use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use super::throughput::Throughput;
 use crate::commands::output::table;
@@ -19,8 +19,6 @@ use crate::commands::progress::thousands;
 pub(super) const PARTITIONS: u32 = 12;
 /// Bytes of a record.
 pub(super) const SIZE: u32 = 1024;
-/// A pause while librdkafka's queue is full: short enough that it never runs empty.
-const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 /// Records between two looks at the clock for the progress.
 const SHOW_EVERY: u64 = 1_024;
 
@@ -144,11 +142,7 @@ pub(super) fn fill(
         if sent % SHOW_EVERY == 0 {
             show(session, sender, part);
         }
-        let payload = payloads.next();
-        while sender.send(payload, None, now)? == Queued::NotYet && !stop.requested() {
-            show(session, sender, part);
-            stop.wait(QUEUE_FULL_PAUSE);
-        }
+        sender.send(payloads.next(), None, now, &stop, || show(session, sender, part))?;
         sent += 1;
     }
     sender.drain(sent, &stop);

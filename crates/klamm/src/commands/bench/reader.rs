@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::target::Session;
-use crate::commands::output::UnreachableNote;
+use crate::commands::quiet::Quiet;
 
 /// How long a question for leaders or ends may take.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -27,22 +24,6 @@ const SETTINGS: [(&str, &str); 6] = [
     // As many as librdkafka's own measuring program: what limits the cluster shall not be the client's queue.
     ("queued.min.messages", "1000000"),
 ];
-
-/// Silences librdkafka's log.
-#[derive(Debug, Default)]
-pub(super) struct Quiet {
-    unreachable: UnreachableNote,
-}
-
-impl ClientContext for Quiet {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.unreachable.on_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Quiet {}
 
 /// Where a reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

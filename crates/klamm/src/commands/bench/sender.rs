@@ -39,14 +39,6 @@ pub(super) struct Sender {
     topic: String,
 }
 
-/// Whether a record was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Queued {
-    Yes,
-    /// librdkafka's queue is full: try again a little later.
-    NotYet,
-}
-
 /// What became of the records since the clock started.
 #[derive(Debug)]
 pub(super) struct Delivered {
@@ -170,9 +162,7 @@ impl Sender {
     ) -> Result<()> {
         let mut sent = 0;
         for partition in partitions {
-            while self.send(payload, Some(partition), Instant::now())? == Queued::NotYet && !stop.requested() {
-                stop.wait(LOOK);
-            }
+            self.send(payload, Some(partition), Instant::now(), stop, || {})?;
             sent += 1;
         }
         while self.answered() < sent && !stop.requested() {
@@ -194,17 +184,35 @@ impl Sender {
         Instant::now()
     }
 
-    /// Hands a record over. Its time counts from `since`.
-    pub(super) fn send(&self, payload: &[u8], partition: Option<i32>, since: Instant) -> Result<Queued> {
+    /// Hands a record over, and waits for room in librdkafka's queue as long as nobody wants to stop; `meanwhile` is called at each
+    /// look. The record's time counts from `since`.
+    pub(super) fn send(
+        &self,
+        payload: &[u8],
+        partition: Option<i32>,
+        since: Instant,
+        stop: &StopSignal,
+        mut meanwhile: impl FnMut(),
+    ) -> Result<()> {
         let since = since.saturating_duration_since(self.deliveries.origin).as_nanos();
         let opaque = usize::try_from(since).unwrap_or(usize::MAX);
-        let mut record: BaseRecord<'_, (), [u8], usize> =
-            BaseRecord::with_opaque_to(&self.topic, opaque).payload(payload);
-        record.partition = partition;
-        match self.client.send(record) {
-            Ok(()) => Ok(Queued::Yes),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(Queued::NotYet),
-            Err((error, _)) => Err(error).with_context(|| format!("a record for {} was refused", self.topic)),
+        loop {
+            let mut record: BaseRecord<'_, (), [u8], usize> =
+                BaseRecord::with_opaque_to(&self.topic, opaque).payload(payload);
+            record.partition = partition;
+            match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if stop.requested() => {
+                    return Ok(());
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    meanwhile();
+                    stop.wait(LOOK);
+                }
+                Err((error, _)) => {
+                    return Err(error).with_context(|| format!("a record for {} was refused", self.topic));
+                }
+            }
         }
     }
 
