@@ -6,38 +6,50 @@
 //! PEER-2: a broker that was fenced is *listed* to clients for [`LISTED_FOR`] more, as Kafka does for its whole session:
 //! librdkafka (2.10 and newer) drops a broker that is no longer listed together with the partitions that it is just moving
 //! away from it, and finds their new leaders only a second later.
-//! PEER-3: a client that has just connected is told of no leader that was silent since: each that isn't known to live is
-//! asked over its stream, and the answer waits until it speaks, is lost, or is fenced. Told of one that hangs, librdkafka would
-//! wait 10 s for its first answer before it looked again; Kafka's clients are told so there. Who was waited for in vain, once,
-//! isn't waited for again until it speaks: it may be this broker that doesn't hear.
+//! PEER-3: a client is told of no leader that was silent since it asked: each that isn't known to live is asked over its stream,
+//! and the answer waits until it speaks, is lost, or is fenced. A client that has just connected waits longer: told of a leader that
+//! hangs, librdkafka would wait 10 s for its first answer before it looked again. Who was waited for in vain that long, once, isn't
+//! waited for again until it speaks: it may be this broker that doesn't hear. A client that asks again has lost a broker, mostly, a
+//! millisecond ago; its connections close one after the other, and ours may be among the last, or not looked at yet.
+//! PEER-4: while a lost leader has no successor the answer waits, too, a moment: told that there is none, librdkafka asks again
+//! after 0.1 s, or a whole second.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use metadata::MetadataImage;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use types::BrokerId;
 
 /// Longer than a fencing takes when all goes well; then a leader that only this broker can't reach is named again.
 const LOST_FOR: Duration = Duration::from_secs(2);
 /// Enough for every client that uses the broker to have asked once.
 const LISTED_FOR: Duration = Duration::from_secs(5);
+/// Longer than a fencing takes when all goes well, also of the active controller. Other answers of the connection wait behind.
+const REPLACED_WITHIN: Duration = Duration::from_millis(400);
 
-/// How far behind a client this broker may be in noticing that a third one died: its connections close one after the other.
-const NOTICED_WITHIN: Duration = Duration::from_millis(10);
-
-/// A leader that was heard so short a time ago needn't be asked.
+/// A leader that was heard so short a time ago needn't be asked for a new client's sake.
 const FRESH: Duration = Duration::from_millis(50);
 /// Longer than it takes to fence a hanging broker that was the active controller, too.
 const SPEAKS_WITHIN: Duration = Duration::from_millis(3_500);
+/// For a client that asks again: longer than a busy machine needs to tell that connections are closed. Other answers wait behind.
+const SPEAKS_SOON: Duration = Duration::from_millis(100);
+
+/// For whom a sign of life is waited for (PEER-3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// It has just connected.
+    New,
+    /// It asks again.
+    Known,
+}
 
 /// What was noticed, and when.
 #[derive(Debug)]
 pub struct Peers {
     noticed: Mutex<Noticed>,
-    lost: Notify,
     /// Counts questions for a sign of life; streams pass them on.
     asked: watch::Sender<u64>,
     /// Counts what may end the wait for one, while somebody waits.
@@ -67,7 +79,6 @@ impl Default for Peers {
     fn default() -> Self {
         Self {
             noticed: Mutex::default(),
-            lost: Notify::new(),
             asked: watch::Sender::new(0),
             progress: watch::Sender::new(0),
         }
@@ -78,7 +89,6 @@ impl Peers {
     /// A stream to this broker broke or couldn't be opened. The first time counts.
     pub(crate) fn on_lost(&self, broker: BrokerId) {
         self.noticed.lock().lost.entry(broker).or_insert_with(Instant::now);
-        self.lost.notify_waiters();
         self.note_progress();
     }
 
@@ -101,14 +111,10 @@ impl Peers {
         let Some(sign) = noticed.signs.get_mut(&broker) else {
             return;
         };
-        let was_silent = sign.heard.elapsed() > FRESH;
         sign.heard = Instant::now();
         sign.in_vain = false;
         drop(noticed);
-        // The first word is enough for everybody who waits; who speaks all the time wakes nobody.
-        if was_silent {
-            self.note_progress();
-        }
+        self.note_progress();
     }
 
     /// Changes whenever a sign of life is asked for.
@@ -123,10 +129,14 @@ impl Peers {
     }
 
     /// Waits until every broker to which a stream is open, and which `concerns` the asker, has been heard at or after `since`,
-    /// or is lost; at most 3.5 s (PEER-3).
-    pub(crate) async fn all_heard(&self, since: Instant, concerns: impl Fn(BrokerId) -> bool) {
+    /// or is lost; at most 3.5 s for a new client, 0.1 s for another (PEER-3).
+    pub(crate) async fn all_heard(&self, asker: Asker, since: Instant, concerns: impl Fn(BrokerId) -> bool) {
         let mut progress = self.progress.subscribe();
-        let since = since.checked_sub(FRESH).unwrap_or(since);
+        let (fresh, within) = match asker {
+            Asker::New => (FRESH, SPEAKS_WITHIN),
+            Asker::Known => (Duration::ZERO, SPEAKS_SOON),
+        };
+        let since = since.checked_sub(fresh).unwrap_or(since);
         let silent = || {
             let noticed = self.noticed.lock();
             let silent: Vec<BrokerId> = noticed
@@ -143,22 +153,32 @@ impl Peers {
             return;
         }
         self.asked.send_modify(|count| *count += 1);
-        let deadline = Instant::now() + SPEAKS_WITHIN;
+        let deadline = Instant::now() + within;
         while silent() {
             if !matches!(timeout_at(deadline, progress.changed()).await, Ok(Ok(()))) {
                 // What is known has to do.
-                for (_, sign) in self.noticed.lock().signs.iter_mut() {
-                    sign.in_vain |= sign.heard < since;
+                if asker == Asker::New {
+                    for (_, sign) in self.noticed.lock().signs.iter_mut() {
+                        sign.in_vain |= sign.heard < since;
+                    }
                 }
                 return;
             }
         }
     }
 
-    /// Waits a moment for what a client has probably noticed just now. Over in 10 ms, whatever happens.
-    pub(crate) async fn notice(&self) {
-        // Running out of time is the usual case: nobody died.
-        let _ = timeout(NOTICED_WITHIN, self.lost.notified()).await;
+    /// Waits until no lost broker leads what the asker wants; at most 0.4 s (PEER-4).
+    pub(crate) async fn all_replaced(&self, leads: impl Fn(BrokerId) -> bool) {
+        let mut progress = self.progress.subscribe();
+        let deadline = Instant::now() + REPLACED_WITHIN;
+        let lost = || {
+            let noticed = self.noticed.lock();
+            let recent = noticed.lost.iter().filter(|(_, since)| since.elapsed() < LOST_FOR);
+            let lost: Vec<BrokerId> = recent.map(|(broker, _)| *broker).collect();
+            drop(noticed);
+            lost.into_iter().any(&leads)
+        };
+        while lost() && matches!(timeout_at(deadline, progress.changed()).await, Ok(Ok(()))) {}
     }
 
     /// A stream to this broker is open.
@@ -246,13 +266,15 @@ mod tests {
         let peers = Peers::default();
         let everybody = |_: BrokerId| true;
         // Nobody is followed: nothing to wait for.
-        peers.all_heard(Instant::now(), everybody).await;
+        peers.all_heard(Asker::New, Instant::now(), everybody).await;
         peers.on_reached(PEER);
-        peers.all_heard(Instant::now(), everybody).await;
+        peers.all_heard(Asker::New, Instant::now(), everybody).await;
         assert!(!peers.questions().has_changed().unwrap());
 
         tokio::time::advance(Duration::from_secs(1)).await;
-        peers.all_heard(Instant::now(), |broker| broker != PEER).await;
+        peers
+            .all_heard(Asker::New, Instant::now(), |broker| broker != PEER)
+            .await;
         let mut questions = peers.questions();
         let began = Instant::now();
         let answers = async {
@@ -260,7 +282,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(700)).await;
             peers.on_heard(PEER);
         };
-        tokio::join!(peers.all_heard(began, everybody), answers);
+        tokio::join!(peers.all_heard(Asker::New, began, everybody), answers);
         assert_eq!(began.elapsed(), Duration::from_millis(700));
 
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -269,8 +291,70 @@ mod tests {
             peers.on_lost(PEER);
         };
         let began = Instant::now();
-        tokio::join!(peers.all_heard(began, everybody), loses);
+        tokio::join!(peers.all_heard(Asker::New, began, everybody), loses);
         assert_eq!(began.elapsed(), Duration::from_millis(100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_again_waits_a_moment_for_leaders_that_were_heard_just_before() {
+        let peers = Peers::default();
+        let everybody = |_: BrokerId| true;
+        peers.on_reached(PEER);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let mut questions = peers.questions();
+        let began = Instant::now();
+        let loses = async {
+            questions.changed().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            peers.on_lost(PEER);
+        };
+        tokio::join!(peers.all_heard(Asker::Known, began, everybody), loses);
+        assert_eq!(began.elapsed(), Duration::from_millis(30));
+        peers.on_reached(PEER);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let began = Instant::now();
+        let answers = async {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            peers.on_heard(PEER);
+        };
+        tokio::join!(peers.all_heard(Asker::Known, began, everybody), answers);
+        assert_eq!(began.elapsed(), Duration::from_millis(2));
+        // One that hangs costs a moment each time, and a new client waits for it all the same.
+        for (asker, expected) in [
+            (Asker::Known, SPEAKS_SOON),
+            (Asker::Known, SPEAKS_SOON),
+            (Asker::New, SPEAKS_WITHIN),
+            (Asker::Known, Duration::ZERO),
+        ] {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let began = Instant::now();
+            peers.all_heard(asker, began, everybody).await;
+            assert_eq!(began.elapsed(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_waits_a_moment_for_a_lost_leaders_successor() {
+        let peers = Peers::default();
+        let leads = std::cell::Cell::new(true);
+        let asks = || async {
+            let began = Instant::now();
+            peers.all_replaced(|broker| broker == PEER && leads.get()).await;
+            began.elapsed()
+        };
+        assert_eq!(asks().await, Duration::ZERO);
+        peers.on_lost(PEER);
+        assert_eq!(asks().await, REPLACED_WITHIN);
+        let replaces = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            leads.set(false);
+            peers.on_image(&image(false), &image(true));
+        };
+        let (waited, ()) = tokio::join!(asks(), replaces);
+        assert_eq!(waited, Duration::from_millis(20));
+        leads.set(true);
+        tokio::time::advance(LOST_FOR).await;
+        assert_eq!(asks().await, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -281,13 +365,13 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         for expected in [SPEAKS_WITHIN, Duration::ZERO] {
             let began = Instant::now();
-            peers.all_heard(began, everybody).await;
+            peers.all_heard(Asker::New, began, everybody).await;
             assert_eq!(began.elapsed(), expected);
         }
         peers.on_heard(PEER);
         tokio::time::advance(Duration::from_secs(1)).await;
         let began = Instant::now();
-        peers.all_heard(began, everybody).await;
+        peers.all_heard(Asker::New, began, everybody).await;
         assert_eq!(began.elapsed(), SPEAKS_WITHIN);
     }
 
@@ -299,13 +383,13 @@ mod tests {
         peers.on_closed(PEER);
         tokio::time::advance(Duration::from_secs(1)).await;
         let began = Instant::now();
-        peers.all_heard(began, |_| true).await;
+        peers.all_heard(Asker::New, began, |_| true).await;
         assert_eq!(began.elapsed(), SPEAKS_WITHIN);
         peers.on_heard(PEER);
         peers.on_closed(PEER);
         tokio::time::advance(Duration::from_secs(1)).await;
         let began = Instant::now();
-        peers.all_heard(began, |_| true).await;
+        peers.all_heard(Asker::New, began, |_| true).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 

@@ -29,8 +29,10 @@ use crate::service::Controller;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause before a fencing that wasn't written is tried again.
 const FENCE_RETRY: Duration = Duration::from_millis(50);
-/// Pause between two dials of a broker whose stream is closed.
-const REDIAL: Duration = Duration::from_millis(50);
+/// Pauses between two dials of a broker whose stream is closed: a killed process closes its listener within a few milliseconds, one
+/// that lives on may not be asked too often.
+const REDIAL: Duration = Duration::from_millis(2);
+const REDIAL_MAX: Duration = Duration::from_millis(50);
 /// A dial that stays unanswered so long says nothing.
 const DIAL_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -61,6 +63,7 @@ impl Controller {
             .term_began()
             .map(|began| began + self.config.heartbeat_interval * 2);
         let deadline = (since + self.config.session_timeout).max(found_by.unwrap_or(since));
+        let mut pause = REDIAL;
         while self.active_term() == Some(term) && self.is_silent(broker, epoch) {
             if self.sessions.early_path_open(broker, epoch) && self.port_refuses(broker).await {
                 if self.is_silent(broker, epoch) {
@@ -78,7 +81,8 @@ impl Controller {
                 }
                 return;
             }
-            sleep_until(deadline.min(now + REDIAL)).await;
+            sleep_until(deadline.min(now + pause)).await;
+            pause = (pause * 2).min(REDIAL_MAX);
         }
     }
 

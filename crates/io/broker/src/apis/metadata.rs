@@ -16,11 +16,11 @@ use wire::messages::{MetadataRequest, MetadataResponse};
 use super::auto_create::{create_topics, is_internal};
 use super::exchange::{Handled, decode, respond, text, topic_id, topic_name, wire_topic};
 use crate::context::{ApiRequest, BrokerContext};
-use crate::peers::Peers;
+use crate::peers::{Asker, Peers};
 
 /// Topics that one request may create: more are a mistake, and would keep the controller busy.
 const CREATED_TOPICS_MAX: usize = 1_000;
-/// Clients that have just connected learn the cluster: what they are told must hold (PEER-3).
+/// Clients that have just connected learn the cluster; later they mostly ask because something broke (PEER-3).
 const SETTLED: Duration = Duration::from_secs(1);
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
@@ -34,14 +34,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     } else {
         HashMap::new()
     };
-    // A client that has been connected for a while and asks again has lost a broker, mostly, a millisecond ago: librdkafka asks
-    // once, and when it is told the old leader, not again before a second has passed.
-    if request.client.opened.elapsed() > SETTLED {
-        broker.host.peers.notice().await;
-    } else {
-        let concerns = |id| leads_what_is_asked(&broker.host.image.load(), wanted.as_deref(), id);
-        broker.host.peers.all_heard(Instant::now(), concerns).await;
-    }
+    let is_known = request.client.opened.elapsed() > SETTLED;
+    let asker = if is_known { Asker::Known } else { Asker::New };
+    let concerns = |id| leads_what_is_asked(&broker.host.image.load(), wanted.as_deref(), id);
+    broker.host.peers.all_heard(asker, Instant::now(), concerns).await;
+    broker.host.peers.all_replaced(concerns).await;
     let image = broker.host.image.load();
     let view = View {
         image: &image,

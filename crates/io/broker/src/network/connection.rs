@@ -3,7 +3,9 @@
 //! CONN-1: each request's work is polled once as it arrives, before the next one is taken: appends keep their order.
 //! CONN-2: answers are written in the requests' order. CONN-3: at most [`IN_FLIGHT_MAX`] requests, twice the largest request in
 //! bytes, and one Fetch are in work at a time, so that a client that doesn't read its answers holds little.
-//! CONN-4: a task waiting for the node's budget goes on answering, so that the budget comes back.
+//! CONN-4: a task waiting for the node's budget goes on answering, so that the budget comes back. CONN-5: Metadata is looked up when
+//! everything before it is answered. Behind produced records that wait for a dead follower to leave the ISR, an answer that was made
+//! at once would name leaders of the past.
 
 mod in_flight;
 
@@ -57,6 +59,8 @@ pub(super) struct Connection {
 enum Held {
     /// A Fetch, while another one is in work.
     BehindFetch(Bytes),
+    /// Metadata, while anything is in work (CONN-5).
+    BehindAll(Bytes),
     /// The node's budget is used up.
     ForRoom(Bytes, BoxFuture<'static, Option<OwnedSemaphorePermit>>),
 }
@@ -122,8 +126,13 @@ impl Connection {
                         return end;
                     }
                     last_active = Instant::now();
-                    match held.take_if(|held| matches!(held, Held::BehindFetch(_)) && !in_flight.has_fetch()) {
-                        Some(Held::BehindFetch(frame)) => self.admit(frame, &in_flight),
+                    let its_turn = |held: &mut Held| match held {
+                        Held::BehindFetch(_) => !in_flight.has_fetch(),
+                        Held::BehindAll(_) => in_flight.is_empty(),
+                        Held::ForRoom(..) => false,
+                    };
+                    match held.take_if(its_turn) {
+                        Some(Held::BehindFetch(frame) | Held::BehindAll(frame)) => self.admit(frame, &in_flight),
                         _ => continue,
                     }
                 }
@@ -163,8 +172,11 @@ impl Connection {
 
     /// Whether a request may be worked on at once, with its share of the budget.
     fn admit(&self, frame: Bytes, in_flight: &InFlight) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Held> {
-        if is_fetch(&frame) && in_flight.has_fetch() {
+        if is(ApiKey::Fetch, &frame) && in_flight.has_fetch() {
             return Err(Held::BehindFetch(frame));
+        }
+        if is(ApiKey::Metadata, &frame) && !in_flight.is_empty() {
+            return Err(Held::BehindAll(frame));
         }
         let length = frame.len();
         match self.settings.budget.try_take(length) {
@@ -184,7 +196,7 @@ impl Connection {
         in_flight: &mut InFlight,
     ) -> Result<(), End> {
         let started = Instant::now();
-        let (bytes, is_fetch) = (frame.len(), is_fetch(&frame));
+        let (bytes, is_fetch) = (frame.len(), is(ApiKey::Fetch, &frame));
         let header = decode_header(&mut frame).map_err(|error| End::Fault(error.into()))?;
         self.remember(&header, &frame);
         let api = self.dispatcher.api_name(header.api_key);
@@ -279,15 +291,15 @@ pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 async fn room(held: &mut Option<Held>) -> Option<OwnedSemaphorePermit> {
     match held {
         Some(Held::ForRoom(_, room)) => room.await,
-        Some(Held::BehindFetch(_)) | None => std::future::pending().await,
+        Some(Held::BehindFetch(_) | Held::BehindAll(_)) | None => std::future::pending().await,
     }
 }
 
-/// Whether a request is a Fetch: its first two bytes are the API's key.
-fn is_fetch(frame: &[u8]) -> bool {
+/// Whether a request is of this API: its first two bytes are the API's key.
+fn is(api: ApiKey, frame: &[u8]) -> bool {
     frame
         .first_chunk::<2>()
-        .is_some_and(|key| i16::from_be_bytes(*key) == ApiKey::Fetch as i16)
+        .is_some_and(|key| i16::from_be_bytes(*key) == api as i16)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Fast election: when the leader's port refuses, the survivors need not sit out its lease.
 //!
-//! A follower that misses two heartbeats dials the leader. Refused: the process is gone. Accepted: it is asked, and one that
-//! was restarted says that it doesn't lead (all nodes killed at once, and back). In both cases the lowest surviving voter
-//! whose log is long enough stands for election at once (openraft's leadership transfer, which passes over leases).
-//! Anything else, and the ordinary timeout decides. This only ever starts an election: safety stays Raft's.
+//! A follower that misses two heartbeats, or sees its links to the leader close, dials the leader. Refused: the process is gone.
+//! Accepted: it is asked, and one that was restarted says that it doesn't lead (all nodes killed at once, and back). In both
+//! cases the lowest surviving voter whose log is long enough stands for election at once (openraft's leadership transfer, which
+//! passes over leases). Anything else, and it is dialled again for a moment: a killed process closes its connections before its
+//! listener. Then the ordinary timeout decides. This only ever starts an election: safety stays Raft's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,10 @@ use super::type_config::{LogId, Member, Vote};
 
 /// How many heartbeats may be missing before the leader is dialled.
 const MISSED_HEARTBEATS: u32 = 2;
+/// Pause before the second dial; each further one is twice as long.
+const REDIAL: Duration = Duration::from_millis(2);
+/// How long dials go on.
+const REDIAL_FOR: Duration = Duration::from_millis(100);
 
 /// Watches the leader until the node stops.
 pub(super) async fn watch_leader(node: Arc<Node>) {
@@ -67,14 +72,25 @@ impl Node {
         if vote.leader_id.voted_for != leader || !vote.committed {
             return;
         }
-        let why = match self.wire.transport.dial(&member.address()).await {
-            DialOutcome::Refused => "its port refuses",
-            DialOutcome::Accepted if self.was_restarted(leader, member).await => "it was restarted",
-            DialOutcome::Accepted | DialOutcome::Silent => return,
+        let (until, mut pause) = (Instant::now() + REDIAL_FOR, REDIAL);
+        let why = loop {
+            let gone = match self.wire.transport.dial(&member.address()).await {
+                DialOutcome::Refused => Some("its port refuses"),
+                DialOutcome::Accepted if self.was_restarted(leader, member).await => Some("it was restarted"),
+                DialOutcome::Accepted | DialOutcome::Silent => None,
+            };
+            if self.metrics().vote != vote {
+                return;
+            }
+            if let Some(why) = gone {
+                break why;
+            }
+            if Instant::now() + pause > until {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         };
-        if self.metrics().vote != vote {
-            return;
-        }
         tracing::info!(leader = %member, why, "the active controller is gone: electing another one at once");
         self.elect_survivor(leader, vote).await;
     }

@@ -182,6 +182,22 @@ async fn a_second_fetch_waits_for_the_first_and_blocks_what_follows() {
 }
 
 #[tokio::test]
+async fn metadata_is_looked_up_when_everything_before_it_is_answered() {
+    let mut session = Session::new();
+    session.send(ApiKey::Produce, 1).await;
+    session.send(ApiKey::Produce, 2).await;
+    session.send(ApiKey::Metadata, 3).await;
+    session.send(ApiKey::Produce, 4).await;
+    session.script.until_polled(&[1, 2]).await;
+    session.script.answer(1, Scripted::frame(1));
+    assert_eq!(session.next_answer().await, Some(1));
+    session.settle().await;
+    assert_eq!(session.script.polled(), [1, 2]);
+    session.script.answer(2, Scripted::frame(2));
+    session.script.until_polled(&[1, 2, 3, 4]).await;
+}
+
+#[tokio::test]
 async fn a_request_waits_for_the_nodes_budget() {
     let mut session = Session::new();
     let all = session.budget.try_take(usize::MAX).unwrap();
