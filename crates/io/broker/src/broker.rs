@@ -10,7 +10,7 @@ use config::ServerConfig;
 use metadata::MetadataImage;
 use metadata::proto::{Listener, PartitionId, RegisterBrokerRequest};
 use rpc::{Network, PeerAddress, PeerIdentity, ReplicationService};
-use storage::FileSystem;
+use storage::{FileSystem, TailBudget};
 use tokio::sync::{Notify, mpsc, watch};
 use types::{BootId, BrokerEpoch, ClusterId};
 
@@ -39,6 +39,9 @@ const PROPOSALS_DEPTH: usize = 16_384;
 const FLUSHES_DEPTH: usize = 16_384;
 /// Deletions that may wait for their delay.
 const DELETIONS_DEPTH: usize = 16_384;
+/// Just appended batches that all logs together keep in memory. Sixty-four busy partitions keep all they may; with thousands, followers
+/// read from the page cache.
+const TAILS_BYTES: usize = 64 << 20;
 
 /// A dead incarnation's session ends after one session timeout: one that outlives so many is another process.
 const DUPLICATE_SESSIONS: u32 = 3;
@@ -145,6 +148,7 @@ impl Broker {
             deletions,
             hurry: Notify::new(),
             lease: SessionLease::default(),
+            tails: TailBudget::new(TAILS_BYTES),
             writing: AtomicUsize::new(0),
             metrics: Arc::new(BrokerMetrics::new()),
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use metadata::MetadataImage;
-use storage::DeletionTask;
+use storage::{DeletionTask, TailBudget};
 use tokio::sync::{Notify, mpsc};
 use types::{BrokerEpoch, BrokerId, TopicIdPartition};
 
@@ -39,6 +39,8 @@ pub struct PartitionHost {
     pub hurry: Notify,
     /// Until when this broker may believe that it leads.
     pub lease: SessionLease,
+    /// Just appended batches that all logs together keep in memory.
+    pub tails: TailBudget,
     /// Threads that stand in the write of an append.
     pub writing: AtomicUsize,
     /// Counters.

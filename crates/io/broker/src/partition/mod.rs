@@ -94,6 +94,8 @@ struct State {
     proposal: Option<IsrProposal>,
     /// When a batch was last refused that may be taken later (ADM-5).
     refused_at: Option<TimestampMs>,
+    /// Where the log ended at the last round of the background.
+    end_at_round: Offset,
     /// The topic was deleted or the replica moved away: nothing is served any more.
     retired: bool,
 }
@@ -166,6 +168,7 @@ impl Partition {
         } = disk;
         // Whoever has an id by now may have written here before this process ran, or to a deleted topic of the same name: a client
         // that missed the deletion goes on with its sequences.
+        log.share_tail_budget(&host.tails);
         log.may_have_forgotten_producers_below(host.image.load().next_producer_id());
         let high_watermark = high_watermark.max(log.log_start_offset()).min(log.log_end_offset());
         let settings = Arc::new(settings);
@@ -181,6 +184,7 @@ impl Partition {
             acks: None,
             proposal: None,
             refused_at: None,
+            end_at_round: Offset::ZERO,
             retired: false,
         };
         Arc::new(Self {
@@ -257,6 +261,19 @@ impl Partition {
             state.settle(effects)
         };
         self.run(wakes);
+    }
+
+    /// Nothing was appended for a round of the background: gives back what an idle log doesn't need.
+    pub fn release_if_idle(&self) {
+        // A write may stand between taking the file and moving the log's end.
+        let Some(_no_write) = self.writer.try_lock() else {
+            return;
+        };
+        let mut state = self.lock();
+        let end = state.log.log_end_offset();
+        if std::mem::replace(&mut state.end_at_round, end) == end {
+            state.log.release_idle();
+        }
     }
 
     /// The proposal that waits to be sent, if this leadership still has one.

@@ -12,6 +12,7 @@ mod read;
 mod read_outcome;
 mod recovery;
 mod retention;
+mod tail_budget;
 mod tail_cache;
 mod timestamps;
 mod truncate;
@@ -25,6 +26,7 @@ pub use partition_metadata::read_topic_id;
 pub use read::{CachedRead, FileRead, PreparedRead};
 pub use read_outcome::{ReadOutcome, ReadRequest};
 pub use retention::{DeletionTask, Retired};
+pub use tail_budget::TailBudget;
 pub use truncate::TruncateOutcome;
 
 #[cfg(test)]

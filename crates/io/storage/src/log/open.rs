@@ -17,6 +17,7 @@ use crate::file_names::{
 };
 use crate::file_system::FileSystem;
 use crate::log::Log;
+use crate::log::TailBudget;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::flush::FlushState;
 use crate::log::partition_metadata;
@@ -70,7 +71,7 @@ impl Log {
             None => ActiveSegment::create(fs, directory, input.log_start_offset.max(Offset::ZERO), input.now)?,
         };
         let start = first.base_offset;
-        let tail = TailCache::new(config.tail_cache_bytes, start);
+        let tail = TailCache::new(config.tail_cache_bytes, TailBudget::default(), start);
         let mut log = Self {
             file_system,
             directory: directory.to_owned(),

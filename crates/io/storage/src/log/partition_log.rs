@@ -22,6 +22,7 @@ use types::{EpochEnd, LeaderEpoch, Offset, TimestampMs, TopicId};
 use crate::file_names::{self, LOG, TXN_INDEX};
 use crate::file_system::{File, FileSystem, OpenMode};
 use crate::log::EpochEntry;
+use crate::log::TailBudget;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::flush::FlushState;
 use crate::log::read::ReadState;
@@ -92,7 +93,8 @@ impl Log {
     /// Takes other limits (a topic config changed); they hold from the next operation on.
     pub fn set_config(&mut self, config: LogConfig) {
         if config.tail_cache_bytes != self.config.tail_cache_bytes {
-            self.tail = TailCache::new(config.tail_cache_bytes, self.log_end_offset);
+            let budget = self.tail.budget().clone();
+            self.tail = TailCache::new(config.tail_cache_bytes, budget, self.log_end_offset);
         }
         self.config = config;
     }
@@ -209,9 +211,9 @@ impl Log {
         self.tail.size_bytes()
     }
 
-    /// Forgets what the tail holds below `offset`: every follower and consumer that matters has it.
-    pub fn release_tail_below(&mut self, offset: Offset) {
-        self.tail.release_below(offset);
+    /// From now on the tail counts against this budget, too.
+    pub fn share_tail_budget(&mut self, budget: &TailBudget) {
+        self.tail = TailCache::new(self.config.tail_cache_bytes, budget.clone(), self.log_end_offset);
     }
 
     /// Gives back what an idle partition doesn't need: the tail, handles of closed segments, remembered places.

@@ -1,13 +1,15 @@
 //! The newest batches in memory, as the slices that were appended: what followers and consumers at the tail read.
 //!
 //! TAIL-1: the batches are contiguous in the log and end at its end. Bounded by bytes; idle logs hold nothing once
-//! released. A slice keeps the whole buffer that it was cut from, which is why the owner releases idle tails.
+//! released. A slice keeps the whole buffer that it was cut from, which is why the owner releases idle tails. TAIL-2: while all
+//! logs together hold more than their budget, whoever appends gives up its own: thousands of busy partitions read from files.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use types::Offset;
 
+use crate::log::TailBudget;
 use crate::log::read_outcome::{ReadOutcome, ReadRequest};
 
 #[derive(Debug)]
@@ -25,16 +27,22 @@ pub(crate) struct TailCache {
     start_offset: Offset,
     size_bytes: usize,
     batches: VecDeque<TailBatch>,
+    budget: TailBudget,
 }
 
 impl TailCache {
-    pub(crate) fn new(max_bytes: usize, log_end_offset: Offset) -> Self {
+    pub(crate) fn new(max_bytes: usize, budget: TailBudget, log_end_offset: Offset) -> Self {
         Self {
             max_bytes,
             start_offset: log_end_offset,
             size_bytes: 0,
             batches: VecDeque::new(),
+            budget,
         }
+    }
+
+    pub(crate) fn budget(&self) -> &TailBudget {
+        &self.budget
     }
 
     pub(crate) fn push(&mut self, base_offset: Offset, next_offset: Offset, bytes: &Bytes) {
@@ -42,14 +50,16 @@ impl TailCache {
             return self.clear(next_offset);
         }
         self.size_bytes += bytes.len();
+        self.budget.add(bytes.len());
         self.batches.push_back(TailBatch {
             base_offset,
             next_offset,
             bytes: bytes.clone(),
         });
-        while self.size_bytes > self.max_bytes {
+        while self.size_bytes > self.max_bytes || self.budget.is_exceeded() {
             let Some(oldest) = self.batches.pop_front() else { break };
             self.size_bytes -= oldest.bytes.len();
+            self.budget.remove(oldest.bytes.len());
             self.start_offset = oldest.next_offset;
         }
     }
@@ -57,20 +67,8 @@ impl TailCache {
     /// Forgets everything; the log ends at `log_end_offset`.
     pub(crate) fn clear(&mut self, log_end_offset: Offset) {
         self.batches = VecDeque::new();
-        self.size_bytes = 0;
+        self.budget.remove(std::mem::take(&mut self.size_bytes));
         self.start_offset = log_end_offset;
-    }
-
-    /// Forgets batches below `offset`.
-    pub(crate) fn release_below(&mut self, offset: Offset) {
-        while let Some(oldest) = self.batches.front().filter(|oldest| oldest.next_offset <= offset) {
-            self.size_bytes -= oldest.bytes.len();
-            self.start_offset = oldest.next_offset;
-            self.batches.pop_front();
-        }
-        if self.batches.is_empty() {
-            self.batches = VecDeque::new();
-        }
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
@@ -98,5 +96,54 @@ impl TailCache {
             outcome.slices.push(batch.bytes.clone());
         }
         Some(outcome)
+    }
+}
+
+impl Drop for TailCache {
+    fn drop(&mut self) {
+        self.budget.remove(self.size_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(tail: &mut TailCache, at: i64, bytes: usize) {
+        tail.push(Offset(at), Offset(at + 1), &Bytes::from(vec![0; bytes]));
+    }
+
+    #[test]
+    fn logs_hold_no_more_than_their_budget_together_and_give_back_what_they_held() {
+        let budget = TailBudget::new(1_000);
+        let tail = || TailCache::new(600, budget.clone(), Offset(0));
+        let (mut first, mut second) = (tail(), tail());
+        for at in 0..10 {
+            push(&mut first, at, 200);
+        }
+        assert_eq!((first.size_bytes(), budget.used_bytes()), (600, 600));
+        for at in 0..10 {
+            push(&mut second, at, 200);
+            assert!(budget.used_bytes() <= 1_000);
+        }
+        assert_eq!(second.size_bytes(), 400);
+        // What it gave up is no longer read here.
+        assert!(second.read(&request(7)).is_none() && second.read(&request(8)).is_some());
+        push(&mut second, 10, 500);
+        assert_eq!((second.size_bytes(), budget.used_bytes()), (0, 600));
+        first.clear(Offset(10));
+        push(&mut second, 11, 500);
+        assert_eq!(budget.used_bytes(), 500);
+        drop(second);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    fn request(from: i64) -> ReadRequest {
+        ReadRequest {
+            from: Offset(from),
+            up_to: Offset(100),
+            max_bytes: 1 << 20,
+            min_one_batch: true,
+        }
     }
 }
