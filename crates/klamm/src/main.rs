@@ -4,6 +4,7 @@ mod allocator;
 mod commands;
 mod dev;
 mod directories;
+mod file_limit;
 mod http;
 mod local_cluster;
 mod logging;

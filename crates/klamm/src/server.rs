@@ -8,6 +8,7 @@ use broker::REACTOR_WRITES;
 use clap::Args;
 use config::{Properties, ServerConfig, Warning, properties_from_environment, refuse_unknown_keys};
 
+use crate::file_limit::raise_file_limit;
 use crate::logging::{self, LogFormat};
 use crate::node::Node;
 
@@ -112,22 +113,6 @@ fn read_config(arguments: &ServerArguments) -> anyhow::Result<(ServerConfig, Vec
         warnings
     };
     Ok((config, warnings))
-}
-
-/// Partitions keep files open: the soft limit is raised to the hard one.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum {
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                maximum: limit.maximum,
-            },
-        );
-    }
-    tracing::debug!(files = ?getrlimit(Resource::Nofile).current, "file limit");
 }
 
 struct StopSignals {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use super::meter::wait;
-use super::probe::brokers;
+use super::probe::{View, view};
 
 /// How long nodes may take to serve.
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -147,28 +147,81 @@ impl Nodes {
         self.folder.join(format!("data{}", at + 1))
     }
 
-    /// Starts all of them; gives the seconds until each lists all of them as brokers.
-    pub(super) fn start(&mut self) -> anyhow::Result<f64> {
+    /// Starts all of them; gives the seconds until each lists all of them as brokers, and each of so many partitions in sync.
+    pub(super) fn start(&mut self, partitions: usize) -> anyhow::Result<f64> {
         let began = Instant::now();
         for at in 0..self.ports.len() {
-            let log = self.folder.join(format!("{}.log", at + 1));
-            let out = fs::File::create(self.folder.join(format!("{}.out", at + 1)))?;
-            let child = self
-                .programs
-                .command(self.system, &self.properties(at), &log)
-                .stdin(Stdio::null())
-                .stdout(out.try_clone()?)
-                .stderr(out)
-                .spawn()
-                .with_context(|| format!("a node of {} can't be started", self.system.name()))?;
+            let child = self.spawn(at)?;
             self.children.push(child);
         }
-        let all = i32::try_from(self.ports.len())?;
+        self.wait_until_whole(partitions)?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    fn spawn(&self, at: usize) -> anyhow::Result<Child> {
+        let log = self.folder.join(format!("{}.log", at + 1));
+        let out = fs::File::create(self.folder.join(format!("{}.out", at + 1)))?;
+        self.programs
+            .command(self.system, &self.properties(at), &log)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| format!("a node of {} can't be started", self.system.name()))
+    }
+
+    /// Kills a node, lets the others go on without it, and starts it again after `pause`; gives the seconds from there until each node
+    /// has all partitions in sync again.
+    pub(super) fn restart_killed(&mut self, at: usize, pause: Duration) -> anyhow::Result<f64> {
+        let partitions = self.first_view()?.partitions;
+        let child = self.children.get_mut(at).context("there is no such node")?;
+        child.kill()?;
+        child.wait()?;
+        let others = self.ports.iter().enumerate().filter(|(other, _)| *other != at);
+        let others: Vec<u16> = others.map(|(_, port)| *port).collect();
+        wait_until(READY_WITHIN, || {
+            others
+                .iter()
+                .all(|port| view(*port).is_ok_and(|view| view.brokers < self.ports.len()))
+        })
+        .with_context(|| format!("{} doesn't notice that a node is gone", self.system.name()))?;
+        wait(pause);
+        let began = Instant::now();
+        let child = self.spawn(at)?;
+        if let Some(place) = self.children.get_mut(at) {
+            *place = child;
+        }
+        self.wait_until_whole(partitions)?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Kills all of them, and starts them again; gives the seconds until each has all partitions in sync.
+    pub(super) fn restart_all_killed(&mut self) -> anyhow::Result<f64> {
+        let partitions = self.first_view()?.partitions;
+        for mut child in self.children.drain(..) {
+            child.kill()?;
+            child.wait()?;
+        }
+        self.start(partitions)
+    }
+
+    /// What the first node sees.
+    pub(super) fn first_view(&self) -> anyhow::Result<View> {
+        view(*self.ports.first().context("there are no nodes")?)
+    }
+
+    fn wait_until_whole(&mut self, partitions: usize) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let whole = View {
+            brokers: self.ports.len(),
+            partitions,
+            in_sync: partitions,
+        };
         let mut waiting = self.ports.clone();
         loop {
-            waiting.retain(|port| brokers(*port).ok() != Some(all));
+            waiting.retain(|port| view(*port).ok() != Some(whole));
             if waiting.is_empty() {
-                return Ok(began.elapsed().as_secs_f64());
+                return Ok(());
             }
             for child in &mut self.children {
                 if let Some(status) = child.try_wait()? {
@@ -244,6 +297,15 @@ impl Drop for Nodes {
             let _ = child.wait();
         }
     }
+}
+
+fn wait_until(within: Duration, mut done: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while !done() {
+        ensure!(began.elapsed() < within, "waited for {} s", within.as_secs());
+        wait(ASK_EVERY);
+    }
+    Ok(())
 }
 
 /// What files take.

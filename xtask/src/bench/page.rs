@@ -69,9 +69,12 @@ for both; it can be pointed at any cluster:
 ```sh
 klamm bench produce -b HOST:PORT,… --count 1000000                  # 1 KiB; --size 100 --count 5000000; --codec lz4; --codec zstd
 klamm bench latency -b HOST:PORT,… --rate 2000 --every 2ms --duration 20s --warm-up 5s
+klamm bench latency -b HOST:PORT,… --rate 2000 --every 2ms --duration 20s --warm-up 5s --topic-config flush.messages=1
 klamm bench latency -b HOST:PORT,… --one-at-a-time --duration 10s --warm-up 3s
 klamm bench end-to-end -b HOST:PORT,… --duration 15s --warm-up 5s
 klamm bench consume -b HOST:PORT,… --records 1000000
+klamm bench fan-out -b HOST:PORT,… --consumers 20 --rate 1000 --duration 15s
+klamm bench connections -b HOST:PORT,… --connections 1000 --every 100ms --duration 15s     # five records of 100 B a batch
 klamm bench topics -b HOST:PORT,… --partitions 1000
 ```
 
@@ -83,7 +86,10 @@ klamm bench topics -b HOST:PORT,… --partitions 1000
   Kafka's own measuring program sends them. A record's time counts from when it was due, so that a client which the machine keeps
   waiting hides nothing.
 - 1,000 partitions are *there* when each has acknowledged a record: metadata that lists them proves nothing.
-- No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica.
+- No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica, but in the lines with
+  `flush.messages=1`.
+- A node that was killed is started again when the others have gone on without it for two seconds; the time counts from then, until
+  each node sees every replica in sync.
 ";
 
 fn table(text: &mut String, results: &Results) {

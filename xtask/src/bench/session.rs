@@ -69,6 +69,14 @@ const CONSUMED: u64 = 1_000_000;
 const STORED: u64 = 1_000_000;
 /// Partitions that are created at once.
 const CREATED: u64 = 1_000;
+/// Partitions of a large cluster of this size of machine.
+const MANY: u64 = 3_000;
+/// Records of 1 KiB on the disks of nodes that are all killed: 5 GB with their replicas.
+const KILLED_WITH: u64 = 1_630_000;
+/// How long the others go on without a killed node.
+const GONE_FOR: Duration = Duration::from_secs(2);
+/// Records a second while a node is killed and comes back.
+const LOAD: &str = "2000";
 
 /// What a session needs.
 #[derive(Debug)]
@@ -87,7 +95,7 @@ impl Session<'_> {
     pub(super) fn run(&self, results: &mut Results) -> anyhow::Result<()> {
         if self.wants("start-one") {
             let mut one = Nodes::prepare(self.programs, self.system, &self.folder.join("one"), 1)?;
-            let seconds = one.start()?;
+            let seconds = one.start(0)?;
             results.add(self.system, "start-one", "seconds", seconds);
             self.say("start-one", &format!("{seconds:.2} s"));
             one.stop()?;
@@ -97,7 +105,7 @@ impl Session<'_> {
             return Ok(());
         }
         let mut nodes = Nodes::prepare(self.programs, self.system, &self.folder.join("three"), NODES)?;
-        let seconds = nodes.start()?;
+        let seconds = nodes.start(0)?;
         if self.wants("start-three") {
             results.add(self.system, "start-three", "seconds", seconds);
             results.add(self.system, "start-three", "cpu", all_cpu(&nodes.pids())?);
@@ -111,8 +119,61 @@ impl Session<'_> {
             nodes: &nodes,
         };
         loaded.run(results)?;
+        self.restarts(&mut nodes, results)?;
         nodes.stop()?;
         nodes.wipe()
+    }
+
+    /// How long nodes need that come back.
+    fn restarts(&self, nodes: &mut Nodes, results: &mut Results) -> anyhow::Result<()> {
+        let mut restarted = |name, nodes: &mut Nodes, again: &dyn Fn(&mut Nodes) -> anyhow::Result<f64>| {
+            wait_for_rest(&nodes.pids())?;
+            let seconds = again(nodes)?;
+            results.add(self.system, name, "seconds", seconds);
+            self.say(name, &format!("{seconds:.2} s"));
+            anyhow::Ok(())
+        };
+        if self.wants("restart-one") {
+            let loaded = Loaded { session: self, nodes };
+            loaded.create("restart-one", PARTITIONS)?;
+            let arguments = [
+                "latency",
+                "--topic",
+                "bench-restart-one",
+                "--rate",
+                LOAD,
+                "--duration",
+                "1h",
+            ];
+            let mut load = loaded.command(&[&["bench"], arguments.as_slice()].concat()).spawn()?;
+            let measured = restarted("restart-one", nodes, &|nodes| nodes.restart_killed(1, GONE_FOR));
+            load.kill()?;
+            load.wait()?;
+            measured?;
+            Loaded { session: self, nodes }.delete("restart-one")?;
+        }
+        if self.wants("restart-all") {
+            let loaded = Loaded { session: self, nodes };
+            loaded.create("restart-all", PARTITIONS)?;
+            loaded.write("bench-restart-all", 1024, KILLED_WITH, "none", 10)?;
+            restarted("restart-all", nodes, &Nodes::restart_all_killed)?;
+            Loaded { session: self, nodes }.delete("restart-all")?;
+        }
+        if self.wants("many") {
+            let partitions = self.scaled(MANY);
+            Loaded { session: self, nodes }.create("many", &partitions)?;
+            restarted("many", nodes, &|nodes| {
+                let partitions = nodes.first_view()?.partitions;
+                nodes.stop()?;
+                nodes.start(partitions)
+            })?;
+            wait(self.scaled_time(IDLE_AFTER));
+            let rss = largest_rss(&nodes.pids())?;
+            results.add(self.system, "many", "rss", rss);
+            self.say("many", &format!("{rss:.0} MB"));
+            Loaded { session: self, nodes }.delete("many")?;
+        }
+        Ok(())
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -141,12 +202,8 @@ impl Session<'_> {
         let meter = Meter::start(&pids)?;
         wait(self.scaled_time(IDLE_FOR));
         let cost = meter.finish()?;
-        let rss = pids
-            .iter()
-            .map(|pid| rss_bytes(*pid))
-            .collect::<anyhow::Result<Vec<_>>>()?;
         let percent = 100.0 * cost.broker_cpu / cost.seconds / pids.len() as f64;
-        let rss = rss.into_iter().fold(0.0, f64::max) / MB;
+        let rss = largest_rss(&pids)?;
         results.add(self.system, "idle", "rss", rss);
         results.add(self.system, "idle", "cpu", percent);
         results.add_others("idle", cost.others);
@@ -164,8 +221,8 @@ struct Loaded<'a> {
 impl Loaded<'_> {
     fn run(&self, results: &mut Results) -> anyhow::Result<()> {
         let session = self.session;
-        let idle = ["start-one", "start-three", "idle"];
-        if session.wanted.iter().all(|name| idle.contains(name)) {
+        let unloaded = ["start-one", "start-three", "idle", "restart-one", "restart-all", "many"];
+        if session.wanted.iter().all(|name| unloaded.contains(name)) {
             return Ok(());
         }
         session.say("warm-up", "…");
@@ -178,7 +235,13 @@ impl Loaded<'_> {
                 self.produce(produce, results)?;
             }
         }
-        if session.wants("latency") {
+        for (name, config) in [
+            ("latency", "flush.messages=9223372036854775807"),
+            ("latency-synced", "flush.messages=1"),
+        ] {
+            if !session.wants(name) {
+                continue;
+            }
             let (duration, warm_up) = (session.seconds(20), session.seconds(5));
             let arguments = [
                 "latency",
@@ -190,10 +253,10 @@ impl Loaded<'_> {
                 &duration,
                 "--warm-up",
                 &warm_up,
+                "--topic-config",
+                config,
             ];
-            let cost = self.percentiles("latency", &arguments, results)?;
-            let percent = 100.0 * cost.broker_cpu / cost.seconds;
-            results.add(session.system, "latency", "cpu", percent);
+            self.at_a_rate(name, &arguments, results)?;
         }
         if session.wants("one-at-a-time") {
             let (duration, warm_up) = (session.seconds(10), session.seconds(3));
@@ -219,6 +282,16 @@ impl Loaded<'_> {
         }
         if session.wants("consume") {
             self.consume(results)?;
+        }
+        if session.wants("fan-out") {
+            self.at_a_rate("fan-out", &["fan-out", "--duration", &session.seconds(15)], results)?;
+        }
+        if session.wants("connections") {
+            self.at_a_rate(
+                "connections",
+                &["connections", "--duration", &session.seconds(15)],
+                results,
+            )?;
         }
         if session.wants("disk") {
             self.disk(results)?;
@@ -308,6 +381,14 @@ impl Loaded<'_> {
         )
     }
 
+    /// What the client is told to send, and what that costs the brokers.
+    fn at_a_rate(&self, name: &'static str, arguments: &[&str], results: &mut Results) -> anyhow::Result<()> {
+        let cost = self.percentiles(name, arguments, results)?;
+        let percent = 100.0 * cost.broker_cpu / cost.seconds;
+        results.add(self.session.system, name, "cpu", percent);
+        Ok(())
+    }
+
     /// Waits for rest, measures, and notes what comes of it.
     fn measured(
         &self,
@@ -336,11 +417,19 @@ impl Loaded<'_> {
 
     /// With a topic that goes away afterwards.
     fn on_topic(&self, name: &str, work: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.create(name, PARTITIONS)?;
+        work(&format!("bench-{name}"))?;
+        self.delete(name)
+    }
+
+    fn create(&self, name: &str, partitions: &str) -> anyhow::Result<()> {
         let topic = format!("bench-{name}");
-        self.klamm(&["topic", "create", &topic, "--partitions", PARTITIONS])?;
-        work(&topic)?;
-        self.klamm(&["topic", "delete", &topic])?;
-        Ok(())
+        self.klamm(&["topic", "create", &topic, "--partitions", partitions])
+            .map(drop)
+    }
+
+    fn delete(&self, name: &str) -> anyhow::Result<()> {
+        self.klamm(&["topic", "delete", &format!("bench-{name}")]).map(drop)
     }
 
     fn write(&self, topic: &str, size: u64, count: u64, codec: &str, linger_ms: u64) -> anyhow::Result<Value> {
@@ -355,17 +444,9 @@ impl Loaded<'_> {
     }
 
     fn klamm(&self, arguments: &[&str]) -> anyhow::Result<Value> {
-        let output = Command::new(&self.session.programs.klamm)
-            .args(arguments)
-            .args([
-                "--output",
-                "json",
-                "--timeout",
-                ANSWER_WITHIN_MS,
-                "-b",
-                &self.nodes.bootstrap(),
-            ])
-            .stdin(Stdio::null())
+        let output = self
+            .command(arguments)
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .output()
             .with_context(|| format!("{} can't be run", self.session.programs.klamm.display()))?;
@@ -378,6 +459,30 @@ impl Loaded<'_> {
         );
         Ok(serde_json::from_slice(&output.stdout)?)
     }
+
+    /// The operator's command, which says nothing.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.session.programs.klamm);
+        command
+            .args(arguments)
+            .args([
+                "--output",
+                "json",
+                "--timeout",
+                ANSWER_WITHIN_MS,
+                "-b",
+                &self.nodes.bootstrap(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+}
+
+fn largest_rss(pids: &[u32]) -> anyhow::Result<f64> {
+    let rss = pids.iter().map(|pid| rss_bytes(*pid));
+    Ok(rss.collect::<anyhow::Result<Vec<_>>>()?.into_iter().fold(0.0, f64::max) / MB)
 }
 
 fn number(result: &Value, key: &str) -> f64 {

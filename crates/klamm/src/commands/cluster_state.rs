@@ -184,6 +184,23 @@ impl ClusterState {
             .ok_or_else(|| anyhow!("nobody leads it"))
     }
 
+    /// Where each partition's leader is reached now, in the partitions' order.
+    pub(super) fn leader_addresses(&self, topic: &str) -> Result<Vec<String>> {
+        let metadata = self.metadata(&[topic])?;
+        let addresses: BTreeMap<i32, String> = metadata
+            .brokers
+            .iter()
+            .map(|broker| (broker.node_id.0, format!("{}:{}", broker.host.as_str(), broker.port)))
+            .collect();
+        let mut leaders = BTreeMap::new();
+        for partition in metadata.topics.iter().flat_map(|topic| &topic.partitions) {
+            let address = addresses.get(&partition.leader_id.0);
+            let address = address.with_context(|| format!("nobody leads {topic}-{}", partition.partition_index))?;
+            leaders.insert(partition.partition_index, address.clone());
+        }
+        Ok(leaders.into_values().collect())
+    }
+
     /// Who leads the metadata quorum now.
     pub(super) fn active_controller(&self) -> Result<i32> {
         Some(self.quorum()?.leader_id.0)

@@ -3,8 +3,10 @@
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::connections::ConnectionsArgs;
 use super::consume::ConsumeArgs;
 use super::end_to_end::EndToEndArgs;
+use super::fan_out::FanOutArgs;
 use super::latency::LatencyArgs;
 use super::produce::ProduceArgs;
 use super::topics::TopicsArgs;
@@ -20,6 +22,10 @@ pub(crate) enum BenchCommand {
     Latency(LatencyArgs),
     /// One record at a time: how long from writing it to reading it.
     EndToEnd(EndToEndArgs),
+    /// A fixed number of records a second, and many consumers at the topic's end: how long from writing to reading.
+    FanOut(FanOutArgs),
+    /// Many clients, each with a connection of its own and a small batch from time to time.
+    Connections(ConnectionsArgs),
     /// Create many partitions: how long until each of them has acknowledged a record.
     Topics(TopicsArgs),
 }
@@ -31,6 +37,8 @@ impl BenchCommand {
             Self::Consume(args) => args.run(),
             Self::Latency(args) => args.run(),
             Self::EndToEnd(args) => args.run(),
+            Self::FanOut(args) => args.run(),
+            Self::Connections(args) => args.run(),
             Self::Topics(args) => args.run(),
         }
     }

@@ -51,6 +51,19 @@ impl Latencies {
         self.max_us = self.max_us.max(us);
     }
 
+    /// Counts all that somebody else has counted.
+    pub(super) fn merge(&mut self, other: &Self) {
+        if other.bins.len() > self.bins.len() {
+            self.bins.resize(other.bins.len(), 0);
+        }
+        for (own, other) in self.bins.iter_mut().zip(&other.bins) {
+            *own += other;
+        }
+        self.count += other.count;
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+        self.max_us = self.max_us.max(other.max_us);
+    }
+
     /// How many were counted.
     pub(super) fn count(&self) -> u64 {
         self.count
@@ -158,6 +171,21 @@ mod tests {
         near(found.p999, 999.0);
         assert_eq!((found.max, all.count()), (1000.0, 1000));
         assert!((found.mean - 500.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn two_counts_together_are_one_of_all() {
+        let count = |times: &[u64]| {
+            let mut latencies = Latencies::default();
+            times.iter().for_each(|us| latencies.add(Duration::from_micros(*us)));
+            latencies
+        };
+        let (few, many) = (count(&[7, 900]), count(&[3, 40_000, 900]));
+        let all = count(&[7, 900, 3, 40_000, 900]);
+        for (mut merged, other) in [(few.clone(), &many), (many.clone(), &few)] {
+            merged.merge(other);
+            assert_eq!(merged, all);
+        }
     }
 
     #[test]

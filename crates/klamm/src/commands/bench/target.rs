@@ -139,6 +139,11 @@ impl Topic {
             .wait_until_in_sync(&self.name, IN_SYNC_WITHIN, || stop.requested())
     }
 
+    /// Where each partition's leader is reached, in the partitions' order.
+    pub(super) fn leaders(&self) -> Result<Vec<String>> {
+        self.state.leader_addresses(&self.name)
+    }
+
     /// Deletes it if it is the run's own, and says so if it can't.
     pub(super) fn delete(mut self) -> Result<()> {
         self.delete_own()
