@@ -69,6 +69,20 @@ performance() { # the load generators, as they come
   cat "$WORK/performance"
   [ "$(tail -n 1 "$WORK/performance" | awk -F', ' '{ print ($5 >= 20000) }')" = 1 ]
 }
+reassign() { # to two replicas, then back to three; the records come along
+  local json=$WORK/reassign.json replicas
+  for replicas in '[3,1]' '[2,3,1]'; do
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":1,"replicas":%s}]}' "$topic" "$replicas" >"$json"
+    tool reassign.ReassignPartitionsCommand "${at[@]}" --reassignment-json-file "$json" --execute || return
+    for _ in 1 2 3 4 5; do
+      tool reassign.ReassignPartitionsCommand "${at[@]}" --reassignment-json-file "$json" --verify >"$WORK/verify" 2>&1
+      cat "$WORK/verify"
+      grep -q "Reassignment of partition $topic-1 is completed" "$WORK/verify" && break
+    done
+    grep -q "Reassignment of partition $topic-1 is completed" "$WORK/verify" || return
+  done
+  tool TopicCommand "${at[@]}" --describe --topic "$topic" | grep -E 'Partition: 1.*Replicas: 2,3,1.*Isr: [0-9],[0-9],[0-9]'
+}
 delete() {
   tool TopicCommand "${at[@]}" --delete --topic "$topic" || return
   for _ in 1 2 3 4 5; do list || return 0; done
@@ -89,5 +103,6 @@ check 'kafka-consumer-groups --delete' delete_group
 check 'kafka-producer-perf-test, kafka-consumer-perf-test' performance
 check 'kafka-delete-records' delete_records
 check 'kafka-configs' configs
+check 'kafka-reassign-partitions' reassign
 check 'kafka-topics --delete' delete
 finish_part

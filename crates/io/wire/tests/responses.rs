@@ -73,6 +73,7 @@ each_api!(
     DeleteGroupsRequest,
     ElectLeadersRequest,
     IncrementalAlterConfigsRequest,
+    AlterPartitionReassignmentsRequest,
     ListPartitionReassignmentsRequest,
     OffsetDeleteRequest,
     DescribeQuorumRequest,

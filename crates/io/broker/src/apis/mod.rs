@@ -21,6 +21,7 @@ mod producer_ids;
 
 mod add_raft_voter;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod api_versions;
 mod create_partitions;
 mod create_topics;

@@ -32,6 +32,14 @@ pub enum ReassignmentError {
     /// None of the replicas that would remain is in sync.
     #[error("no remaining replica is in sync")]
     NobodyInSync,
+    /// More or fewer replicas, which the request forbids (KIP-860).
+    #[error("the replication factor would change from {from} to {to}")]
+    OtherReplicationFactor {
+        /// Replicas now.
+        from: usize,
+        /// Replicas afterwards.
+        to: usize,
+    },
     /// The partition is named twice.
     #[error("the partition is named twice")]
     Duplicate,
@@ -46,6 +54,7 @@ impl ReassignmentError {
             Self::NotInProgress => ErrorCode::NoReassignmentInProgress,
             Self::Assignment(error) => Refusal::from(error).code,
             Self::NobodyInSync => ErrorCode::InvalidReplicaAssignment,
+            Self::OtherReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
             Self::Duplicate => ErrorCode::InvalidRequest,
         }
     }
@@ -62,7 +71,7 @@ pub fn alter_partition_reassignments(
     let mut seen = BTreeSet::new();
     for item in &request.partitions {
         let decided = if seen.insert((item.name.as_str(), item.partition)) {
-            reassign(image, item, context)
+            reassign(image, item, request.keep_replication_factor, context)
         } else {
             Err(ReassignmentError::Duplicate)
         };
@@ -84,6 +93,7 @@ pub fn alter_partition_reassignments(
 fn reassign(
     image: &MetadataImage,
     item: &ReassignmentItem,
+    keep_replication_factor: bool,
     context: &ControlContext<'_>,
 ) -> Result<Option<MetadataRecord>, ReassignmentError> {
     let topic = image.topic(&item.name).ok_or(ReassignmentError::UnknownPartition)?;
@@ -101,6 +111,12 @@ fn reassign(
         Some(target) => {
             let target = broker_ids(&target.ids);
             check_replicas(image, &target, None)?;
+            if keep_replication_factor && target.len() != original.len() {
+                return Err(ReassignmentError::OtherReplicationFactor {
+                    from: original.len(),
+                    to: target.len(),
+                });
+            }
             let adding = difference(&target, &original);
             let removing = difference(&original, &target);
             (

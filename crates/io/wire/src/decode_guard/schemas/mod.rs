@@ -42,6 +42,7 @@ pub(super) fn of(api_key: i16) -> Option<&'static Schema> {
         ApiKey::DeleteGroups => &groups::DELETE_GROUPS,
         ApiKey::ElectLeaders => &topics::ELECT_LEADERS,
         ApiKey::IncrementalAlterConfigs => &configs::INCREMENTAL_ALTER_CONFIGS,
+        ApiKey::AlterPartitionReassignments => &topics::ALTER_PARTITION_REASSIGNMENTS,
         ApiKey::ListPartitionReassignments => &topics::LIST_PARTITION_REASSIGNMENTS,
         ApiKey::OffsetDelete => &groups::OFFSET_DELETE,
         ApiKey::DescribeQuorum => &node::DESCRIBE_QUORUM,

@@ -84,6 +84,20 @@ pub(super) static ELECT_LEADERS: Schema = Schema::new(
     ],
 );
 
+const REASSIGNABLE_PARTITION: &[Field] = &[int32("partition_index"), int32s("replicas").nullable()];
+
+const REASSIGNABLE_TOPIC: &[Field] = &[string("name"), structs("partitions", REASSIGNABLE_PARTITION)];
+
+/// `AlterPartitionReassignments`.
+pub(super) static ALTER_PARTITION_REASSIGNMENTS: Schema = Schema::new(
+    0,
+    &[
+        int32("timeout_ms"),
+        boolean("allow_replication_factor_change").since(1),
+        structs("topics", REASSIGNABLE_TOPIC),
+    ],
+);
+
 const LIST_PARTITION_REASSIGNMENTS_TOPIC: &[Field] = &[string("name"), int32s("partition_indexes")];
 
 /// `ListPartitionReassignments`.

@@ -61,6 +61,7 @@ macro_rules! by_key {
             ApiKey::DeleteGroups => $call::<messages::DeleteGroupsRequest>($($argument),*),
             ApiKey::ElectLeaders => $call::<messages::ElectLeadersRequest>($($argument),*),
             ApiKey::IncrementalAlterConfigs => $call::<messages::IncrementalAlterConfigsRequest>($($argument),*),
+            ApiKey::AlterPartitionReassignments => $call::<messages::AlterPartitionReassignmentsRequest>($($argument),*),
             ApiKey::ListPartitionReassignments => $call::<messages::ListPartitionReassignmentsRequest>($($argument),*),
             ApiKey::OffsetDelete => $call::<messages::OffsetDeleteRequest>($($argument),*),
             ApiKey::DescribeQuorum => $call::<messages::DescribeQuorumRequest>($($argument),*),

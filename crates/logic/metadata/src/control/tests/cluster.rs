@@ -274,13 +274,25 @@ impl Cluster {
     }
 
     pub(crate) fn reassign(&mut self, name: &str, replicas: Option<&[i32]>) -> ErrorCode {
+        self.reassign_as(name, replicas, false)
+    }
+
+    pub(crate) fn reassign_as(
+        &mut self,
+        name: &str,
+        replicas: Option<&[i32]>,
+        keep_replication_factor: bool,
+    ) -> ErrorCode {
         let replicas = replicas.map(|ids| proto::BrokerIds { ids: ids.to_vec() });
         let item = proto::ReassignmentItem {
             name: name.to_owned(),
             partition: 0,
             replicas,
         };
-        let request = proto::AlterPartitionReassignmentsRequest { partitions: vec![item] };
+        let request = proto::AlterPartitionReassignmentsRequest {
+            partitions: vec![item],
+            keep_replication_factor,
+        };
         match self.ask(Request::AlterPartitionReassignments(request)).response {
             Some(Response::AlterPartitionReassignments(answer)) => code(answer.partitions[0].error_code),
             other => panic!("{other:?}"),

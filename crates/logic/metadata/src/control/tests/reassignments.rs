@@ -51,6 +51,12 @@ fn fewer_replicas_are_had_at_once_and_strangers_are_refused() {
         cluster.reassign("nothing", Some(&[1])),
         ErrorCode::UnknownTopicOrPartition
     );
+    // KIP-860: only whoever allows it has more or fewer.
+    assert_eq!(
+        cluster.reassign_as("t", Some(&[2]), true),
+        ErrorCode::InvalidReplicationFactor
+    );
+    assert_eq!(cluster.reassign_as("t", Some(&[3, 2, 1]), true), ErrorCode::None);
     assert_eq!(cluster.reassign("t", Some(&[2])), ErrorCode::None);
     assert_eq!(cluster.state(id), (2, vec![2], vec![], vec![]));
 }
