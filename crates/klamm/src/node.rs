@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use broker::{BlockingPool, Broker, BrokerEnvironment, BrokerServer, Clock, NewUuid, SessionState, SystemClock};
+use broker::{
+    BlockingPool, Broker, BrokerEnvironment, BrokerServer, Clock, NewUuid, SessionState, SystemClock, whenever_closed,
+};
 use config::{Endpoint, ServerConfig};
 use controller::raft::{LogIo, MetadataQuorum, QuorumConfig, RaftThreads, VoterAddress};
 use controller::{Controller, ControllerConfig, RpcRaftTransport, WallClock};
@@ -94,6 +96,14 @@ impl Node {
             let control = node.quorum.as_ref().map(MetadataQuorum::runtime);
             let running = start_broker(&config, &identity, &network, &file_system, control).await?;
             health.set_broker(Arc::clone(running.broker.context()));
+            if let Some(quorum) = &node.quorum {
+                let (quorum, session) = (quorum.clone(), running.session.clone());
+                // Sooner than two missing heartbeats.
+                tokio::spawn(whenever_closed(session, move || {
+                    let quorum = quorum.clone();
+                    async move { quorum.suspect_leader().await }
+                }));
+            }
             node.broker = Some(running);
             tokio::select! {
                 fault = node.fault() => return Err(fault),

@@ -35,6 +35,7 @@ pub use log_manager::{FoundLog, FoundLogs, LogManager};
 pub use log_manager_error::LogManagerError;
 pub use metadata::{
     BrokerIdentity, BrokerSession, ImageListener, MetadataPublisher, PublishError, SessionLease, SessionState,
+    whenever_closed,
 };
 pub use metrics::{ApiLabels, BrokerMetrics};
 pub use network::ClientStreams;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use broker::{BlockingPool, Broker, BrokerContext, BrokerEnvironment, ClientStreams, NewUuid};
+use broker::{BlockingPool, Broker, BrokerContext, BrokerEnvironment, ClientStreams, NewUuid, whenever_closed};
 use config::{Properties, ServerConfig};
 use controller::raft::{LogIo, MetadataQuorum, QuorumConfig, RaftThreads, VoterAddress};
 use controller::{Controller, ControllerConfig, RpcRaftTransport};
@@ -299,6 +299,13 @@ impl Starting {
             process.entrance = Some(entrance);
         });
         let mut state = session.state();
+        let quorum = self.parts.lock().quorum.clone();
+        if let Some(quorum) = quorum {
+            tokio::spawn(whenever_closed(state.clone(), move || {
+                let quorum = quorum.clone();
+                async move { quorum.suspect_leader().await }
+            }));
+        }
         tokio::spawn(session.run());
         let registered = state
             .wait_for(|state| state.broker_epoch.is_some() || state.rejected.is_some())

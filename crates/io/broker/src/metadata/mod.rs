@@ -7,4 +7,4 @@ mod session;
 
 pub use lease::SessionLease;
 pub use publisher::{ImageListener, MetadataPublisher, PublishError};
-pub use session::{BrokerIdentity, BrokerSession, SessionState};
+pub use session::{BrokerIdentity, BrokerSession, SessionState, whenever_closed};

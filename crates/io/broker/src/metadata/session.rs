@@ -93,6 +93,22 @@ enum Ended {
     Rejected(ErrorCode, String),
 }
 
+/// Calls `look` whenever the session, which is a stream to the active controller, has closed, until the session's task ends: that
+/// controller may be gone.
+pub async fn whenever_closed<F: Future<Output = ()>>(
+    mut session: watch::Receiver<SessionState>,
+    mut look: impl FnMut() -> F,
+) {
+    for open in [true, false].into_iter().cycle() {
+        if session.wait_for(|state| state.open == open).await.is_err() {
+            return;
+        }
+        if !open {
+            look().await;
+        }
+    }
+}
+
 impl BrokerSession {
     /// A session that isn't open yet; the feed is applied on the current runtime, wherever the session runs. `shutdown`
     /// turns true when the broker wants to stop.

@@ -72,27 +72,31 @@ impl Node {
         if vote.leader_id.voted_for != leader || !vote.committed {
             return;
         }
+        let Some(why) = self.why_gone(leader, member, vote).await else {
+            return;
+        };
+        tracing::info!(leader = %member, why, "the active controller is gone: electing another one at once");
+        self.elect_survivor(leader, vote).await;
+    }
+
+    /// Dials the leader of this vote for a moment; `None` when it lives, or may, or another vote has come.
+    async fn why_gone(&self, leader: u64, member: &Member, vote: Vote) -> Option<&'static str> {
         let (until, mut pause) = (Instant::now() + REDIAL_FOR, REDIAL);
-        let why = loop {
+        loop {
             let gone = match self.wire.transport.dial(&member.address()).await {
                 DialOutcome::Refused => Some("its port refuses"),
                 DialOutcome::Accepted if self.was_restarted(leader, member).await => Some("it was restarted"),
                 DialOutcome::Accepted | DialOutcome::Silent => None,
             };
             if self.metrics().vote != vote {
-                return;
+                return None;
             }
-            if let Some(why) = gone {
-                break why;
-            }
-            if Instant::now() + pause > until {
-                return;
+            if gone.is_some() || Instant::now() + pause > until {
+                return gone;
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
-        };
-        tracing::info!(leader = %member, why, "the active controller is gone: electing another one at once");
-        self.elect_survivor(leader, vote).await;
+        }
     }
 
     /// Whether the process at the leader's address says that it doesn't lead, or is another directory's.
@@ -145,7 +149,8 @@ impl Node {
         }
     }
 
-    /// Another survivor asks this one to stand. Not while the leader is heard, nor with a shorter log than the other's.
+    /// Another survivor asks this one to stand. Not if the leader was heard a moment ago and isn't gone by this one's own look, nor
+    /// with a shorter log than the other's.
     pub(super) async fn stand_for(&self, vote: Vote, last_log_id: Option<LogId>, from: &Member) -> bool {
         let metrics = self.metrics();
         if metrics.vote.leader_id.term > vote.leader_id.term {
@@ -158,8 +163,20 @@ impl Node {
             .peers
             .silence(leader)
             .is_some_and(|silence| silence < self.config.heartbeat);
+        if metrics.vote != vote || !self.is_voter() {
+            return false;
+        }
+        let member = metrics.membership_config.membership().get_node(&leader);
+        if heard
+            && match member {
+                Some(member) => self.why_gone(leader, member, vote).await.is_none(),
+                None => true,
+            }
+        {
+            return self.metrics().vote.leader_id.term > vote.leader_id.term;
+        }
         let own = self.log.last_log_id();
-        if metrics.vote != vote || heard || own < last_log_id || !self.is_voter() {
+        if own < last_log_id {
             return false;
         }
         tracing::info!(from = %from, "standing for election: the active controller is gone");
