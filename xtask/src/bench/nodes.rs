@@ -17,6 +17,8 @@ use super::probe::{View, view};
 const READY_WITHIN: Duration = Duration::from_secs(180);
 /// Between two questions: short beside the time that a native program needs to start.
 const ASK_EVERY: Duration = Duration::from_millis(5);
+/// Between two looks at all partitions.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How long a controlled shutdown may take.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// Kafka's class that prepares a blank disk, and the cluster's id, which it must be given.
@@ -182,7 +184,7 @@ impl Nodes {
         wait_until(READY_WITHIN, || {
             others
                 .iter()
-                .all(|port| view(*port).is_ok_and(|view| view.brokers < self.ports.len()))
+                .all(|port| view(*port, true).is_ok_and(|view| view.in_sync < partitions))
         })
         .with_context(|| format!("{} doesn't notice that a node is gone", self.system.name()))?;
         wait(pause);
@@ -207,7 +209,7 @@ impl Nodes {
 
     /// What the first node sees.
     pub(super) fn first_view(&self) -> anyhow::Result<View> {
-        view(*self.ports.first().context("there are no nodes")?)
+        view(*self.ports.first().context("there are no nodes")?, true)
     }
 
     fn wait_until_whole(&mut self, partitions: usize) -> anyhow::Result<()> {
@@ -219,7 +221,13 @@ impl Nodes {
         };
         let mut waiting = self.ports.clone();
         loop {
-            waiting.retain(|port| view(*port).ok() != Some(whole));
+            // Thousands of partitions would be a load of their own for nodes that are still starting.
+            let listed = waiting
+                .iter()
+                .all(|port| view(*port, false).is_ok_and(|view| view.brokers == whole.brokers));
+            if listed {
+                waiting.retain(|port| partitions > 0 && view(*port, true).ok() != Some(whole));
+            }
             if waiting.is_empty() {
                 return Ok(());
             }
@@ -235,7 +243,7 @@ impl Nodes {
             if began.elapsed() > READY_WITHIN {
                 bail!("{} doesn't serve: see {}", self.system.name(), self.folder.display());
             }
-            wait(ASK_EVERY);
+            wait(if listed { LOOK_EVERY } else { ASK_EVERY });
         }
     }
 

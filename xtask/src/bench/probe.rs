@@ -23,12 +23,12 @@ pub(super) struct View {
     pub(super) in_sync: usize,
 }
 
-/// What the node at this port sees, of all topics.
-pub(super) fn view(port: u16) -> anyhow::Result<View> {
+/// What the node at this port sees: of all topics, or of none, which costs it nothing.
+pub(super) fn view(port: u16, topics: bool) -> anyhow::Result<View> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
-    stream.write_all(&request())?;
+    stream.write_all(&request(topics))?;
     let mut size = [0; 4];
     stream.read_exact(&mut size)?;
     let size = usize::try_from(u32::from_be_bytes(size))?;
@@ -38,15 +38,15 @@ pub(super) fn view(port: u16) -> anyhow::Result<View> {
     parse(&answer).context("an answer that ends too early")
 }
 
-/// All topics, and none to be created.
-fn request() -> Vec<u8> {
+/// None to be created.
+fn request(topics: bool) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(METADATA.0.to_be_bytes());
     body.extend(METADATA.1.to_be_bytes());
     body.extend(1_i32.to_be_bytes());
     body.extend((CLIENT.len() as i16).to_be_bytes());
     body.extend(CLIENT);
-    body.extend((-1_i32).to_be_bytes());
+    body.extend(if topics { -1_i32 } else { 0 }.to_be_bytes());
     body.push(0);
     let mut frame = (body.len() as u32).to_be_bytes().to_vec();
     frame.extend(body);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_request_has_its_length_and_the_answer_its_brokers() {
-        let request = request();
+        let request = request(true);
         assert_eq!(request.len(), 4 + 8 + 2 + 5 + 5);
         assert_eq!(request.get(..8), Some([0, 0, 0, 20, 0, 3, 0, 4].as_slice()));
         let numbers = |numbers: &[i32]| {

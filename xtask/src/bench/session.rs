@@ -127,7 +127,6 @@ impl Session<'_> {
     /// How long nodes need that come back.
     fn restarts(&self, nodes: &mut Nodes, results: &mut Results) -> anyhow::Result<()> {
         let mut restarted = |name, nodes: &mut Nodes, again: &dyn Fn(&mut Nodes) -> anyhow::Result<f64>| {
-            wait_for_rest(&nodes.pids())?;
             let seconds = again(nodes)?;
             results.add(self.system, name, "seconds", seconds);
             self.say(name, &format!("{seconds:.2} s"));
@@ -146,16 +145,20 @@ impl Session<'_> {
                 "1h",
             ];
             let mut load = loaded.command(&[&["bench"], arguments.as_slice()].concat()).spawn()?;
+            wait(GONE_FOR);
             let measured = restarted("restart-one", nodes, &|nodes| nodes.restart_killed(1, GONE_FOR));
+            let ended = load.try_wait()?;
             load.kill()?;
             load.wait()?;
             measured?;
+            ensure!(ended.is_none(), "the load ended before its time: {ended:?}");
             Loaded { session: self, nodes }.delete("restart-one")?;
         }
         if self.wants("restart-all") {
             let loaded = Loaded { session: self, nodes };
             loaded.create("restart-all", PARTITIONS)?;
             loaded.write("bench-restart-all", 1024, KILLED_WITH, "none", 10)?;
+            wait_for_rest(&nodes.pids())?;
             restarted("restart-all", nodes, &Nodes::restart_all_killed)?;
             Loaded { session: self, nodes }.delete("restart-all")?;
         }

@@ -14,8 +14,8 @@ use crate::replica_manager::ReplicaManager;
 
 /// How often leaders look for lagging members and for replicas that may join.
 const TICK: Duration = Duration::from_millis(500);
-/// The background sync's round: what isn't synced after a power cut of all replicas is at most this old. A log to which nothing was
-/// appended meanwhile gives back its memory and its files.
+/// The background sync's round: what isn't synced after a power cut of all replicas is at most this old. What was appended before
+/// the last round is no longer kept in memory.
 const SYNC_ROUND: Duration = Duration::from_secs(5);
 /// Partitions of one directory that may wait for a sync.
 const FLUSHES_DEPTH: usize = 16_384;
@@ -46,7 +46,7 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
                     // A failure has taken the directory offline; without room the next round tries again.
                     let _ = partition.flush();
                 }
-                partition.release_if_idle();
+                partition.release_old();
             }
         });
         blocking_every(at, log.high_watermark_checkpoint_interval, replicas, move |replicas| {

@@ -6,11 +6,12 @@
 //! PEER-2: a broker that was fenced is *listed* to clients for [`LISTED_FOR`] more, as Kafka does for its whole session:
 //! librdkafka (2.10 and newer) drops a broker that is no longer listed together with the partitions that it is just moving
 //! away from it, and finds their new leaders only a second later.
-//! PEER-3: a client is told of no leader that was silent since it asked: each that isn't known to live is asked over its stream,
-//! and the answer waits until it speaks, is lost, or is fenced. A client that has just connected waits longer: told of a leader that
-//! hangs, librdkafka would wait 10 s for its first answer before it looked again. Who was waited for in vain that long, once, isn't
-//! waited for again until it speaks: it may be this broker that doesn't hear. A client that asks again has lost a broker, mostly, a
-//! millisecond ago; its connections close one after the other, and ours may be among the last, or not looked at yet.
+//! PEER-3: a client is told of no leader that is silent: each to which a stream is open is asked over it, and the answer waits until
+//! it speaks, is lost, or is fenced. A client that has just connected waits longer: told of a leader that hangs, librdkafka would
+//! wait 10 s for its first answer before it looked again. Who was waited for in vain that long, once, isn't waited for again until
+//! it speaks: it may be this broker that doesn't hear. A client that asks again has lost a broker, mostly, a millisecond ago; its
+//! connections close one after the other, and ours may be among the last, or not looked at yet. Only an answer to the question
+//! counts then: what a dead leader had sent before may still be on its way through this process.
 //! PEER-4: while a lost leader has no successor the answer waits, too, a moment: told that there is none, librdkafka asks again
 //! after 0.1 s, or a whole second.
 
@@ -58,6 +59,8 @@ pub struct Peers {
 
 #[derive(Debug, Default)]
 struct Noticed {
+    /// When a sign of life was last asked for.
+    asked_at: Option<Instant>,
     lost: HashMap<BrokerId, Instant>,
     fenced: HashMap<BrokerId, Instant>,
     /// By broker to which a stream is open.
@@ -71,6 +74,8 @@ struct Sign {
     streams: usize,
     /// When something came from it.
     heard: Instant,
+    /// The newest question that it has answered.
+    answered: u64,
     /// Somebody waited for it since, until the end.
     in_vain: bool,
 }
@@ -111,9 +116,21 @@ impl Peers {
         let Some(sign) = noticed.signs.get_mut(&broker) else {
             return;
         };
-        sign.heard = Instant::now();
+        let heard = std::mem::replace(&mut sign.heard, Instant::now());
         sign.in_vain = false;
+        let is_first = noticed.asked_at.is_some_and(|asked| heard < asked);
         drop(noticed);
+        // The first word is enough for everybody who waits; who speaks all the time wakes nobody.
+        if is_first {
+            self.note_progress();
+        }
+    }
+
+    /// An answer to this question came from this broker.
+    pub(crate) fn on_answered(&self, broker: BrokerId, question: u64) {
+        if let Some(sign) = self.noticed.lock().signs.get_mut(&broker) {
+            sign.answered = sign.answered.max(question);
+        }
         self.note_progress();
     }
 
@@ -128,33 +145,41 @@ impl Peers {
         }
     }
 
-    /// Waits until every broker to which a stream is open, and which `concerns` the asker, has been heard at or after `since`,
-    /// or is lost; at most 3.5 s for a new client, 0.1 s for another (PEER-3).
+    /// Waits until every broker to which a stream is open, and which `concerns` the asker, has been heard, or is lost. A new client
+    /// waits at most 3.5 s, for anything that came at most 50 ms before `since`; another 0.1 s, for an answer (PEER-3).
     pub(crate) async fn all_heard(&self, asker: Asker, since: Instant, concerns: impl Fn(BrokerId) -> bool) {
         let mut progress = self.progress.subscribe();
-        let (fresh, within) = match asker {
-            Asker::New => (FRESH, SPEAKS_WITHIN),
-            Asker::Known => (Duration::ZERO, SPEAKS_SOON),
-        };
-        let since = since.checked_sub(fresh).unwrap_or(since);
-        let silent = || {
+        let since = since.checked_sub(FRESH).unwrap_or(since);
+        let mut question = None;
+        let silent = |question: Option<u64>| {
             let noticed = self.noticed.lock();
-            let silent: Vec<BrokerId> = noticed
+            let is_silent = |sign: &Sign| match asker {
+                Asker::New => sign.heard < since && !sign.in_vain,
+                Asker::Known => question.is_none_or(|question| sign.answered < question),
+            };
+            let silent = noticed
                 .signs
                 .iter()
-                .filter(|(broker, sign)| sign.heard < since && !sign.in_vain && !noticed.lost.contains_key(*broker))
-                .map(|(broker, _)| *broker)
-                .collect();
+                .filter(|(broker, sign)| is_silent(sign) && !noticed.lost.contains_key(*broker));
+            let silent: Vec<BrokerId> = silent.map(|(broker, _)| *broker).collect();
             drop(noticed);
             // Without the lock, which every message of a leader takes: it looks through the image.
             silent.into_iter().any(&concerns)
         };
-        if !silent() {
+        if !silent(question) {
             return;
         }
-        self.asked.send_modify(|count| *count += 1);
+        self.noticed.lock().asked_at = Some(Instant::now());
+        self.asked.send_modify(|count| {
+            *count += 1;
+            question = Some(*count);
+        });
+        let within = match asker {
+            Asker::New => SPEAKS_WITHIN,
+            Asker::Known => SPEAKS_SOON,
+        };
         let deadline = Instant::now() + within;
-        while silent() {
+        while silent(question) {
             if !matches!(timeout_at(deadline, progress.changed()).await, Ok(Ok(()))) {
                 // What is known has to do.
                 if asker == Asker::New {
@@ -189,13 +214,14 @@ impl Peers {
         let sign = noticed.signs.entry(broker).or_insert(Sign {
             streams: 0,
             heard: now,
+            answered: 0,
             in_vain: false,
         });
-        *sign = Sign {
-            streams: sign.streams + 1,
-            heard: now,
-            in_vain: false,
-        };
+        sign.streams += 1;
+        sign.heard = now;
+        sign.in_vain = false;
+        drop(noticed);
+        self.note_progress();
     }
 
     /// Notes who was fenced between two images.
@@ -296,35 +322,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_asks_again_waits_a_moment_for_leaders_that_were_heard_just_before() {
+    async fn a_client_that_asks_again_waits_a_moment_for_an_answer_of_each_leader() {
         let peers = Peers::default();
         let everybody = |_: BrokerId| true;
+        let ms = Duration::from_millis;
         peers.on_reached(PEER);
-        tokio::time::advance(Duration::from_millis(1)).await;
         let mut questions = peers.questions();
         let began = Instant::now();
         let loses = async {
             questions.changed().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(ms(30)).await;
             peers.on_lost(PEER);
         };
         tokio::join!(peers.all_heard(Asker::Known, began, everybody), loses);
-        assert_eq!(began.elapsed(), Duration::from_millis(30));
+        assert_eq!(began.elapsed(), ms(30));
         peers.on_reached(PEER);
-        tokio::time::advance(Duration::from_millis(1)).await;
         let began = Instant::now();
         let answers = async {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            questions.changed().await.unwrap();
+            let question = *questions.borrow_and_update();
+            // What it had said before, and its answer to an earlier question, prove nothing.
+            tokio::time::sleep(ms(1)).await;
             peers.on_heard(PEER);
+            peers.on_answered(PEER, question - 1);
+            tokio::time::sleep(ms(1)).await;
+            peers.on_answered(PEER, question);
         };
         tokio::join!(peers.all_heard(Asker::Known, began, everybody), answers);
-        assert_eq!(began.elapsed(), Duration::from_millis(2));
+        assert_eq!(began.elapsed(), ms(2));
         // One that hangs costs a moment each time, and a new client waits for it all the same.
         for (asker, expected) in [
             (Asker::Known, SPEAKS_SOON),
             (Asker::Known, SPEAKS_SOON),
             (Asker::New, SPEAKS_WITHIN),
-            (Asker::Known, Duration::ZERO),
+            (Asker::New, Duration::ZERO),
         ] {
             tokio::time::advance(Duration::from_secs(1)).await;
             let began = Instant::now();

@@ -24,6 +24,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
+use partition::producer_state::ProducerEntry;
 use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState};
 use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
@@ -263,16 +264,16 @@ impl Partition {
         self.run(wakes);
     }
 
-    /// Nothing was appended for a round of the background: gives back what an idle log doesn't need.
-    pub fn release_if_idle(&self) {
-        // A write may stand between taking the file and moving the log's end.
-        let Some(_no_write) = self.writer.try_lock() else {
-            return;
-        };
+    /// A round of the background has passed: whoever reads at the tail has read what was there before, and a log to which nothing was
+    /// appended gives back all that it doesn't need.
+    pub fn release_old(&self) {
         let mut state = self.lock();
         let end = state.log.log_end_offset();
-        if std::mem::replace(&mut state.end_at_round, end) == end {
+        let before = std::mem::replace(&mut state.end_at_round, end);
+        if before == end {
             state.log.release_idle();
+        } else {
+            state.log.release_tail_below(before);
         }
     }
 
@@ -305,6 +306,12 @@ impl Partition {
     #[must_use]
     pub fn settings(&self) -> Arc<PartitionSettings> {
         self.settings.load_full()
+    }
+
+    /// What its log remembers of producers.
+    #[must_use]
+    pub fn producers(&self) -> Vec<ProducerEntry> {
+        self.lock().log.producers().entries().cloned().collect()
     }
 
     /// Which of the log directories its log lies in.

@@ -3,7 +3,7 @@
 //! The task keeps the stream open while it has partitions to follow; when it breaks, every partition follows anew under
 //! a new follow id. Pushes are written in the task, acknowledgements of several pushes go in one message.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(super) struct LaneTask {
     by_follow: HashMap<FollowId, TopicIdPartition>,
     retries: BTreeSet<(Instant, TopicIdPartition)>,
     acks: Arc<AckQueue>,
+    /// Questions for a sign of life that went out over this stream, unanswered.
+    questions: VecDeque<u64>,
 }
 
 type ToLeaderTx = mpsc::Sender<FollowerToLeader>;
@@ -75,6 +77,7 @@ impl LaneTask {
             by_follow: HashMap::new(),
             retries: BTreeSet::new(),
             acks: Arc::new(AckQueue::default()),
+            questions: VecDeque::new(),
         }
     }
 
@@ -95,12 +98,13 @@ impl LaneTask {
                     pause = REOPEN_PAUSE;
                     self.shared.host.peers.on_reached(self.leader);
                     let goes_on = self.serve(link, &mut commands).await;
+                    self.questions.clear();
+                    if goes_on && !self.followed.is_empty() {
+                        self.shared.host.peers.on_lost(self.leader);
+                    }
                     self.shared.host.peers.on_closed(self.leader);
                     if !goes_on {
                         return;
-                    }
-                    if !self.followed.is_empty() {
-                        self.shared.host.peers.on_lost(self.leader);
                     }
                 }
                 None => self.shared.host.peers.on_lost(self.leader),
@@ -213,6 +217,8 @@ impl LaneTask {
                     }
                 }
                 Ok(()) = questions.changed() => {
+                    let question = *questions.borrow_and_update();
+                    self.questions.push_back(question);
                     if !send(&tx, ToLeader::Probe(Probe {})).await {
                         return true;
                     }
@@ -343,7 +349,13 @@ impl LaneTask {
                 true
             }
             Some(FromLeader::Behind(behind)) => self.move_to(Lane::CatchUp, FollowId(behind.follow_id), tx).await,
-            Some(FromLeader::Appends(_) | FromLeader::Accepted(_) | FromLeader::Probed(_)) | None => true,
+            Some(FromLeader::Probed(_)) => {
+                if let Some(question) = self.questions.pop_front() {
+                    self.shared.host.peers.on_answered(self.leader, question);
+                }
+                true
+            }
+            Some(FromLeader::Appends(_) | FromLeader::Accepted(_)) | None => true,
         }
     }
 

@@ -216,13 +216,15 @@ impl Log {
         self.tail = TailCache::new(self.config.tail_cache_bytes, budget.clone(), self.log_end_offset);
     }
 
+    /// Forgets what the tail holds below `offset`.
+    pub fn release_tail_below(&mut self, offset: Offset) {
+        self.tail.release_below(offset);
+    }
+
     /// Gives back what an idle partition doesn't need: the tail, handles of closed segments, remembered places.
     pub fn release_idle(&mut self) {
         self.tail.clear(self.log_end_offset);
         self.reads.lock().clear();
-        if self.recovery_point >= self.log_end_offset {
-            self.active.release_file();
-        }
     }
 
     /// The aborted transactions that overlap `from..up_to`, for a `read_committed` consumer, by their first offset.

@@ -71,6 +71,19 @@ impl TailCache {
         self.start_offset = log_end_offset;
     }
 
+    /// Forgets batches below `offset`.
+    pub(crate) fn release_below(&mut self, offset: Offset) {
+        while let Some(oldest) = self.batches.front().filter(|oldest| oldest.next_offset <= offset) {
+            self.size_bytes -= oldest.bytes.len();
+            self.budget.remove(oldest.bytes.len());
+            self.start_offset = oldest.next_offset;
+            self.batches.pop_front();
+        }
+        if self.batches.is_empty() {
+            self.batches = VecDeque::new();
+        }
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
@@ -131,6 +144,8 @@ mod tests {
         assert!(second.read(&request(7)).is_none() && second.read(&request(8)).is_some());
         push(&mut second, 10, 500);
         assert_eq!((second.size_bytes(), budget.used_bytes()), (0, 600));
+        first.release_below(Offset(9));
+        assert_eq!((first.size_bytes(), budget.used_bytes()), (200, 200));
         first.clear(Offset(10));
         push(&mut second, 11, 500);
         assert_eq!(budget.used_bytes(), 500);

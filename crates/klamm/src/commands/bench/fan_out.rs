@@ -19,6 +19,7 @@ use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use crate::commands::progress::thousands;
 use crate::commands::quiet::Quiet;
+use crate::file_limit::raise_file_limit;
 
 /// Bytes of the time that each record begins with.
 const TIME_BYTES: usize = 8;
@@ -74,16 +75,19 @@ struct Shared {
 
 impl FanOutArgs {
     pub(super) fn run(self) -> Result<()> {
+        raise_file_limit();
         let mut session = self.target.open_in_sync(PARTITIONS)?;
+        let settings = [("linger.ms", "0"), ("message.timeout.ms", DELIVERY_TIMEOUT_MS)];
+        let config = session.config(&[settings.as_slice(), &SETTINGS].concat());
+        let sender = Sender::new(&session, &config)?;
+        let mut payloads = Payloads::new(self.size as usize);
+        sender.write_to_each(session.partitions()?, payloads.next(), &session.stop, |_| {})?;
         let consumers = (0..self.consumers).map(|_| {
             let consumer = reader(&session)?;
             assign(&consumer, &session, Begin::Ends)?;
             Ok(consumer)
         });
         let consumers: Vec<BaseConsumer<Quiet>> = consumers.collect::<Result<_>>()?;
-        let settings = [("linger.ms", "0"), ("message.timeout.ms", DELIVERY_TIMEOUT_MS)];
-        let config = session.config(&[settings.as_slice(), &SETTINGS].concat());
-        let sender = Sender::new(&session, &config)?;
         let shared = Shared {
             origin: Instant::now(),
             read: AtomicU64::new(0),
@@ -95,7 +99,7 @@ impl FanOutArgs {
                 .iter()
                 .map(|consumer| spawn_reader(scope, consumer, &shared))
                 .collect();
-            let written = self.write(&mut session, &sender, &shared);
+            let written = self.write(&mut session, &sender, &mut payloads, &shared);
             shared.ended.store(true, Ordering::Release);
             let mut latencies = Latencies::default();
             for reader in readers {
@@ -127,10 +131,9 @@ impl FanOutArgs {
     }
 
     /// Writes, and waits until everybody has read everything.
-    fn write(&self, session: &mut Session, sender: &Sender, shared: &Shared) -> Result<u64> {
+    fn write(&self, session: &mut Session, sender: &Sender, payloads: &mut Payloads, shared: &Shared) -> Result<u64> {
         let interval = Duration::from_secs(1).div_f64(self.rate as f64);
         let stop = session.stop.clone();
-        let mut payloads = Payloads::new(self.size as usize);
         let mut turns = session.partitions()?.cycle();
         let mut record = Vec::new();
         let mut written = 0_u64;

@@ -111,11 +111,10 @@ fn reassign(
         Some(target) => {
             let target = broker_ids(&target.ids);
             check_replicas(image, &target, None)?;
-            if keep_replication_factor && target.len() != original.len() {
-                return Err(ReassignmentError::OtherReplicationFactor {
-                    from: original.len(),
-                    to: target.len(),
-                });
+            // Of a move that goes on, what it leads to.
+            let from = difference(&partition.replicas, &partition.removing).len();
+            if keep_replication_factor && target.len() != from {
+                return Err(ReassignmentError::OtherReplicationFactor { from, to: target.len() });
             }
             let adding = difference(&target, &original);
             let removing = difference(&original, &target);
