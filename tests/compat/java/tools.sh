@@ -83,6 +83,18 @@ reassign() { # to two replicas, then back to three; the records come along
   done
   tool TopicCommand "${at[@]}" --describe --topic "$topic" | grep -E 'Partition: 1.*Replicas: 2,3,1.*Isr: [0-9],[0-9],[0-9]'
 }
+describe_producers() { # those of the load generator
+  tool TransactionsCommand "${at[@]}" describe-producers --topic "$topic" --partition 0 >"$WORK/producers" || return
+  cat "$WORK/producers"
+  [ "$(awk '$1 ~ /^[0-9]+$/ && $4 >= 0' "$WORK/producers" | wc -l)" -ge 1 ]
+}
+client_metrics() {
+  local of=("${at[@]}" --name "$topic")
+  tool ClientMetricsCommand "${of[@]}" --alter --metrics org.apache.kafka.producer. --interval 60000 || return
+  tool ClientMetricsCommand "${at[@]}" --list | grep -qx "$topic" || return
+  tool ClientMetricsCommand "${of[@]}" --delete || return
+  ! tool ClientMetricsCommand "${at[@]}" --list | grep -qx "$topic"
+}
 delete() {
   tool TopicCommand "${at[@]}" --delete --topic "$topic" || return
   for _ in 1 2 3 4 5; do list || return 0; done
@@ -103,6 +115,8 @@ check 'kafka-consumer-groups --delete' delete_group
 check 'kafka-producer-perf-test, kafka-consumer-perf-test' performance
 check 'kafka-delete-records' delete_records
 check 'kafka-configs' configs
+check 'kafka-transactions describe-producers' describe_producers
+check 'kafka-client-metrics' client_metrics
 check 'kafka-reassign-partitions' reassign
 check 'kafka-topics --delete' delete
 finish_part

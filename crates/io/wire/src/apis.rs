@@ -33,7 +33,7 @@ const fn api(key: ApiKey, min: i16, max: i16) -> ServedApi {
 }
 
 /// Ascending by key.
-const SERVED: [ServedApi; 36] = [
+const SERVED: [ServedApi; 38] = [
     api(ApiKey::Produce, 3, 13),
     api(ApiKey::Fetch, 4, 18),
     api(ApiKey::ListOffsets, 1, 10),
@@ -67,7 +67,9 @@ const SERVED: [ServedApi; 36] = [
     api(ApiKey::OffsetDelete, 0, 0),
     api(ApiKey::DescribeQuorum, 0, 2),
     api(ApiKey::DescribeCluster, 0, 2),
+    api(ApiKey::DescribeProducers, 0, 0),
     api(ApiKey::UnregisterBroker, 0, 0),
+    api(ApiKey::ListConfigResources, 0, 1),
     api(ApiKey::DescribeTopicPartitions, 0, 0),
     api(ApiKey::AddRaftVoter, 0, 0),
     api(ApiKey::RemoveRaftVoter, 0, 0),

@@ -12,10 +12,10 @@ use super::exchange::{ApiFault, Handling};
 use super::{
     add_raft_voter, alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
     delete_groups, delete_records, delete_topics, describe_acls, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_quorum, describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-    produce, remove_raft_voter, sync_group, unregister_broker,
+    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
+    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, remove_raft_voter, sync_group, unregister_broker,
 };
 use crate::context::{ApiRequest, BrokerContext};
 
@@ -74,7 +74,9 @@ static TABLE: &[ApiRow] = rows! {
     OffsetDelete => offset_delete,
     DescribeQuorum => describe_quorum,
     DescribeCluster => describe_cluster,
+    DescribeProducers => describe_producers,
     UnregisterBroker => unregister_broker,
+    ListConfigResources => list_config_resources,
     DescribeTopicPartitions => describe_topic_partitions,
     AddRaftVoter => add_raft_voter,
     RemoveRaftVoter => remove_raft_voter,

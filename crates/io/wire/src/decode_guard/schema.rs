@@ -132,6 +132,10 @@ pub(super) const fn bytes(name: &'static str) -> Field {
     Field::new(name, Kind::Bytes)
 }
 
+pub(super) const fn int8s(name: &'static str) -> Field {
+    Field::new(name, Kind::FixedArray(1))
+}
+
 pub(super) const fn int32s(name: &'static str) -> Field {
     Field::new(name, Kind::FixedArray(4))
 }

@@ -3,7 +3,7 @@
 //! Kafka's `DescribeConfigsRequest.json` and the two that alter configs, cut to the served versions. The two have
 //! structures of the same names in Kafka, but not the same fields.
 
-use super::super::schema::{Field, Schema, boolean, int8, string, strings, structs};
+use super::super::schema::{Field, Schema, boolean, int8, int8s, string, strings, structs};
 
 const DESCRIBE_CONFIGS_RESOURCE: &[Field] = &[
     int8("resource_type"),
@@ -48,3 +48,6 @@ pub(super) static INCREMENTAL_ALTER_CONFIGS: Schema = Schema::new(
     1,
     &[structs("resources", INCREMENTAL_RESOURCE), boolean("validate_only")],
 );
+
+/// `ListConfigResources`.
+pub(super) static LIST_CONFIG_RESOURCES: Schema = Schema::new(0, &[int8s("resource_types").since(1)]);

@@ -116,3 +116,8 @@ pub(super) static OFFSET_FOR_LEADER_EPOCH: Schema = Schema::new(
     4,
     &[int32("replica_id").since(3), structs("topics", OFFSET_FOR_LEADER_TOPIC)],
 );
+
+const DESCRIBE_PRODUCERS_TOPIC: &[Field] = &[string("name"), int32s("partition_indexes")];
+
+/// `DescribeProducers`.
+pub(super) static DESCRIBE_PRODUCERS: Schema = Schema::new(0, &[structs("topics", DESCRIBE_PRODUCERS_TOPIC)]);

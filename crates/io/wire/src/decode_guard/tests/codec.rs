@@ -66,6 +66,8 @@ macro_rules! by_key {
             ApiKey::OffsetDelete => $call::<messages::OffsetDeleteRequest>($($argument),*),
             ApiKey::DescribeQuorum => $call::<messages::DescribeQuorumRequest>($($argument),*),
             ApiKey::DescribeCluster => $call::<messages::DescribeClusterRequest>($($argument),*),
+            ApiKey::DescribeProducers => $call::<messages::DescribeProducersRequest>($($argument),*),
+            ApiKey::ListConfigResources => $call::<messages::ListConfigResourcesRequest>($($argument),*),
             ApiKey::UnregisterBroker => $call::<messages::UnregisterBrokerRequest>($($argument),*),
             ApiKey::DescribeTopicPartitions => $call::<messages::DescribeTopicPartitionsRequest>($($argument),*),
             ApiKey::AddRaftVoter => $call::<messages::AddRaftVoterRequest>($($argument),*),

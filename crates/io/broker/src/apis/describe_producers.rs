@@ -1,0 +1,86 @@
+//! DescribeProducers (61, KIP-664): what a replica remembers of the producers of its partition.
+
+use std::sync::Arc;
+
+use partition::producer_state::ProducerEntry;
+use types::{ErrorCode, PartitionIndex};
+use wire::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use wire::messages::{DescribeProducersRequest, DescribeProducersResponse};
+
+use super::exchange::{Handled, decode, respond};
+use crate::context::{ApiRequest, BrokerContext};
+
+/// No transaction is open.
+const NO_OFFSET: i64 = -1;
+
+pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
+    let header = request.header;
+    let body: DescribeProducersRequest = decode(&header, request.body)?;
+    let topics = body.topics.into_iter().map(|topic| {
+        let partitions = topic.partition_indexes.iter();
+        let answers = partitions.map(|index| partition(&broker, topic.name.0.as_str(), *index));
+        let answers = answers.collect();
+        TopicResponse::default().with_name(topic.name).with_partitions(answers)
+    });
+    respond(
+        &header,
+        &DescribeProducersResponse::default().with_topics(topics.collect()),
+    )
+}
+
+fn partition(broker: &BrokerContext, topic: &str, index: i32) -> PartitionResponse {
+    let answer = PartitionResponse::default()
+        .with_partition_index(index)
+        .with_error_message(None);
+    match broker.replicas.partition_by_name(topic, PartitionIndex(index)) {
+        Ok(partition) => answer
+            .with_error_code(ErrorCode::None.code())
+            .with_active_producers(partition.producers().iter().map(state).collect()),
+        Err(code) => answer.with_error_code(code.code()),
+    }
+}
+
+fn state(entry: &ProducerEntry) -> ProducerState {
+    ProducerState::default()
+        .with_producer_id(entry.producer_id.0.into())
+        .with_producer_epoch(entry.producer_epoch.0.into())
+        .with_last_sequence(entry.last_sequence())
+        .with_last_timestamp(entry.last_timestamp.0)
+        .with_coordinator_epoch(entry.coordinator_epoch)
+        .with_current_txn_start_offset(entry.current_txn_first_offset.map_or(NO_OFFSET, |offset| offset.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::messages::describe_producers_request::TopicRequest;
+
+    use super::super::exchange::text;
+    use super::super::fixture::LoneBroker;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_replica_without_producers_is_told_from_one_that_is_not_here() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let topic = TopicRequest::default()
+            .with_name(wire::messages::TopicName(text("a")))
+            .with_partition_indexes(vec![0, 7]);
+        let response = lone
+            .ask(0, &DescribeProducersRequest::default().with_topics(vec![topic]))
+            .await;
+        let codes = response.topics[0]
+            .partitions
+            .iter()
+            .map(|partition| partition.error_code);
+        let expected = [ErrorCode::None, ErrorCode::UnknownTopicOrPartition];
+        assert_eq!(codes.collect::<Vec<_>>(), expected.map(ErrorCode::code));
+        assert!(response.topics[0].partitions[0].active_producers.is_empty());
+    }
+
+    #[test]
+    fn an_entry_is_told_as_it_is() {
+        let entry = ProducerEntry::new(types::ProducerId(7));
+        let state = state(&entry);
+        assert_eq!((state.producer_id.0, state.last_sequence), (7, entry.last_sequence()));
+        assert_eq!(state.current_txn_start_offset, NO_OFFSET);
+    }
+}
