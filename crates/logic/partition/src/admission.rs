@@ -118,10 +118,10 @@ pub fn admit(
         });
     }
     let header = attempt.header;
-    let within = |then: TimestampMs, window_ms: i64| (-window_ms..window_ms).contains(&attempt.now.since(then));
-    let refused = attempt.refused_at.is_some_and(|then| within(then, YOUNG_MS));
+    // Clocks are set back, too.
+    let moment_ago = |then: TimestampMs| (-YOUNG_MS..YOUNG_MS).contains(&attempt.now.since(then));
     // An earlier batch may be on its way again: to be refused once more is all that it costs.
-    let unsettled = refused || within(leader.led_since(), YOUNG_MS);
+    let unsettled = attempt.refused_at.is_some_and(moment_ago) || moment_ago(leader.led_since());
     let skips = header.has_producer_id() && header.base_sequence > 0;
     if skips
         && unsettled

@@ -1,5 +1,6 @@
 //! DescribeProducers (61, KIP-664): what a replica remembers of the producers of its partition.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use partition::producer_state::ProducerEntry;
@@ -16,28 +17,42 @@ const NO_OFFSET: i64 = -1;
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
     let body: DescribeProducersRequest = decode(&header, request.body)?;
-    let topics = body.topics.into_iter().map(|topic| {
-        let partitions = topic.partition_indexes.iter();
-        let answers = partitions.map(|index| partition(&broker, topic.name.0.as_str(), *index));
-        let answers = answers.collect();
-        TopicResponse::default().with_name(topic.name).with_partitions(answers)
-    });
-    respond(
-        &header,
-        &DescribeProducersResponse::default().with_topics(topics.collect()),
-    )
+    let mut told = HashSet::new();
+    let mut topics = Vec::with_capacity(body.topics.len());
+    for topic in body.topics {
+        let partitions = topic.partition_indexes.iter().map(|index| {
+            if told.insert((topic.name.clone(), *index)) {
+                partition(&broker, topic.name.0.as_str(), *index)
+            } else {
+                // Told a million times, the producers of one partition would be gigabytes.
+                refused(*index, ErrorCode::InvalidRequest)
+            }
+        });
+        let partitions = partitions.collect();
+        topics.push(
+            TopicResponse::default()
+                .with_name(topic.name)
+                .with_partitions(partitions),
+        );
+    }
+    respond(&header, &DescribeProducersResponse::default().with_topics(topics))
 }
 
 fn partition(broker: &BrokerContext, topic: &str, index: i32) -> PartitionResponse {
-    let answer = PartitionResponse::default()
-        .with_partition_index(index)
-        .with_error_message(None);
     match broker.replicas.partition_by_name(topic, PartitionIndex(index)) {
-        Ok(partition) => answer
-            .with_error_code(ErrorCode::None.code())
+        Ok(partition) => PartitionResponse::default()
+            .with_partition_index(index)
+            .with_error_message(None)
             .with_active_producers(partition.producers().iter().map(state).collect()),
-        Err(code) => answer.with_error_code(code.code()),
+        Err(code) => refused(index, code),
     }
+}
+
+fn refused(index: i32, code: ErrorCode) -> PartitionResponse {
+    PartitionResponse::default()
+        .with_partition_index(index)
+        .with_error_message(None)
+        .with_error_code(code.code())
 }
 
 fn state(entry: &ProducerEntry) -> ProducerState {
@@ -59,11 +74,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_replica_without_producers_is_told_from_one_that_is_not_here() {
+    async fn a_replica_without_producers_is_told_once_and_from_one_that_is_not_here() {
         let lone = LoneBroker::with_topics(&["a"]).await;
         let topic = TopicRequest::default()
             .with_name(wire::messages::TopicName(text("a")))
-            .with_partition_indexes(vec![0, 7]);
+            .with_partition_indexes(vec![0, 7, 0]);
         let response = lone
             .ask(0, &DescribeProducersRequest::default().with_topics(vec![topic]))
             .await;
@@ -71,7 +86,11 @@ mod tests {
             .partitions
             .iter()
             .map(|partition| partition.error_code);
-        let expected = [ErrorCode::None, ErrorCode::UnknownTopicOrPartition];
+        let expected = [
+            ErrorCode::None,
+            ErrorCode::UnknownTopicOrPartition,
+            ErrorCode::InvalidRequest,
+        ];
         assert_eq!(codes.collect::<Vec<_>>(), expected.map(ErrorCode::code));
         assert!(response.topics[0].partitions[0].active_producers.is_empty());
     }

@@ -15,11 +15,12 @@ use super::exchange::{Handled, decode, respond, text};
 use crate::context::{ApiRequest, BrokerContext};
 
 /// Kafka's numbers of resources, ascending.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+const TOPIC: i8 = ConfigResourceType::Topic as i8;
+const BROKER: i8 = ConfigResourceType::Broker as i8;
+/// Its settings are no metadata.
 const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+const CLIENT_METRICS: i8 = ConfigResourceType::ClientMetrics as i8;
+const GROUP: i8 = ConfigResourceType::Group as i8;
 const ALL: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
 
 const FIRST_VERSION_WITH_TYPES: i16 = 1;

@@ -56,12 +56,18 @@ impl TailCache {
             next_offset,
             bytes: bytes.clone(),
         });
-        while self.size_bytes > self.max_bytes || self.budget.is_exceeded() {
-            let Some(oldest) = self.batches.pop_front() else { break };
-            self.size_bytes -= oldest.bytes.len();
-            self.budget.remove(oldest.bytes.len());
-            self.start_offset = oldest.next_offset;
-        }
+        while (self.size_bytes > self.max_bytes || self.budget.is_exceeded()) && self.forget_oldest() {}
+    }
+
+    /// Whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(oldest) = self.batches.pop_front() else {
+            return false;
+        };
+        self.size_bytes -= oldest.bytes.len();
+        self.budget.remove(oldest.bytes.len());
+        self.start_offset = oldest.next_offset;
+        true
     }
 
     /// Forgets everything; the log ends at `log_end_offset`.
@@ -73,11 +79,8 @@ impl TailCache {
 
     /// Forgets batches below `offset`.
     pub(crate) fn release_below(&mut self, offset: Offset) {
-        while let Some(oldest) = self.batches.front().filter(|oldest| oldest.next_offset <= offset) {
-            self.size_bytes -= oldest.bytes.len();
-            self.budget.remove(oldest.bytes.len());
-            self.start_offset = oldest.next_offset;
-            self.batches.pop_front();
+        while self.batches.front().is_some_and(|oldest| oldest.next_offset <= offset) {
+            self.forget_oldest();
         }
         if self.batches.is_empty() {
             self.batches = VecDeque::new();

@@ -21,6 +21,7 @@ use wire::protocol::StrBytes;
 use super::latencies::{Latencies, Percentiles, latency_table};
 use super::payloads::Payloads;
 use super::produce::PARTITIONS;
+use super::sender::{DELIVERY_TIMEOUT_MS, SETTINGS, Sender};
 use super::target::{Session, Target};
 use crate::commands::connection::CLIENT_ID;
 use crate::commands::duration::parse_duration;
@@ -90,6 +91,7 @@ impl ConnectionsArgs {
         ensure!(!self.every.is_zero(), "--every must be longer than 0");
         raise_file_limit();
         let mut session = self.target.open_in_sync(PARTITIONS)?;
+        self.begin_partitions(&session)?;
         let leaders = session.topic.leaders()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let opening = Instant::now();
@@ -122,6 +124,14 @@ impl ConnectionsArgs {
         self.target.output.write(&result, |result| {
             latency_table(result.batches, result.batches_per_second, result.latency_ms.as_ref())
         })
+    }
+
+    /// A broker of Apache Kafka may not know yet that it leads what the metadata say it leads; librdkafka asks again until it does.
+    fn begin_partitions(&self, session: &Session) -> Result<()> {
+        let settings = [("message.timeout.ms", DELIVERY_TIMEOUT_MS)];
+        let config = session.config(&[settings.as_slice(), &SETTINGS].concat());
+        let mut payloads = Payloads::new(self.size as usize);
+        Sender::new(session, &config)?.write_to_each(session.partitions()?, payloads.next(), &session.stop, |_| {})
     }
 
     /// Each to the leader of its partition.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::enough::Enough;
 use super::latencies::{Latencies, Percentiles, latency_table};
+use super::latency::wait_until;
 use super::payloads::Payloads;
 use super::produce::{PARTITIONS, SIZE};
 use super::reader::{Begin, assign, reader};
@@ -145,9 +146,7 @@ impl FanOutArgs {
                 break;
             }
             let due = began + interval.mul_f64(written as f64);
-            while Instant::now() < due {
-                stop.wait(due.saturating_duration_since(Instant::now()));
-            }
+            wait_until(due);
             record.clear();
             record.extend_from_slice(&nanos(shared.origin.elapsed()).to_be_bytes());
             record.extend(payloads.next().iter().skip(TIME_BYTES));

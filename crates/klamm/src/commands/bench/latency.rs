@@ -175,7 +175,7 @@ fn due_after(sent: u64, interval: Duration, every: Duration) -> Duration {
 }
 
 /// Asleep, not spinning: the cores belong to the brokers.
-fn wait_until(due: Instant) {
+pub(super) fn wait_until(due: Instant) {
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
