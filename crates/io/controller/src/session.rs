@@ -17,7 +17,7 @@ use rpc::proto::{
     BrokerToController, ControllerToBroker, Heartbeat, HeartbeatReply, PeerHeader, SessionAccepted, SessionHello,
     SessionRefused,
 };
-use rpc::{DialOutcome, Link, PeerAddress};
+use rpc::{DialOutcome, Link, LinkReceiver, PeerAddress};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use types::{BrokerEpoch, BrokerId, ErrorCode, MetadataOffset};
@@ -234,7 +234,7 @@ impl Controller {
         applied: MetadataOffset,
         term: u64,
         tx: mpsc::Sender<ControllerToBroker>,
-        mut rx: mpsc::Receiver<BrokerToController>,
+        mut rx: LinkReceiver<BrokerToController>,
     ) {
         let stream = self.sessions.begin(broker, epoch, applied);
         let accepted = SessionAccepted {

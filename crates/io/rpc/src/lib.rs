@@ -22,7 +22,7 @@ pub mod proto {
 pub use address::{PeerAddress, PeerAddressError};
 pub use connections::{ConnectionLimits, ConnectionSlot};
 pub use grpc::{GrpcNetwork, GrpcServer};
-pub use link::Link;
+pub use link::{Link, LinkReceiver};
 pub use network::{DialOutcome, Network, NetworkError};
 pub use peer::{PROTOCOL_VERSION, PeerIdentity, PeerRefusal};
 pub use services::{ControllerService, RaftService, Refused, ReplicationService, Services};

@@ -4,6 +4,7 @@
 //! - `follow`: how a leader answers a replica that asks to follow, and what the follower does with the answer.
 //! - `follower`: which pushes a follower takes.
 //! - `admission`: whether a produced batch may be appended.
+//! - `offset_waiters`: who waits for the high watermark.
 //! - `producer_state`: idempotent producers' sequences.
 
 mod admission;
@@ -11,6 +12,7 @@ mod follow;
 mod follower;
 mod isr;
 mod leader;
+mod offset_waiters;
 pub mod producer_state;
 
 pub use admission::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
@@ -18,3 +20,4 @@ pub use follow::{EpochLookup, FollowAnswer, FollowRefusal, FollowRequest, trunca
 pub use follower::{FollowerState, PushRefusal};
 pub use isr::Isr;
 pub use leader::{FollowerAck, IsrProposal, LeaderEffects, LeaderState, LeadershipStart, ReplicaProgress};
+pub use offset_waiters::OffsetWaiters;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rpc::Link;
+use rpc::{Link, LinkReceiver};
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::SimClock;
@@ -182,13 +182,13 @@ async fn pump<Out, In>(
     }
     if !out.is_broken() {
         // The user's last words before it dropped its link.
-        while let Ok(message) = rx.try_recv() {
+        while let Some(message) = rx.try_recv() {
             out.push(fabric, clock.now_ms(), message);
         }
     }
 }
 
-async fn send_all<T>(fabric: &Fabric, clock: &SimClock, out: &Pipe<T>, rx: &mut mpsc::Receiver<T>) {
+async fn send_all<T>(fabric: &Fabric, clock: &SimClock, out: &Pipe<T>, rx: &mut LinkReceiver<T>) {
     loop {
         while out.is_full() && !out.is_broken() {
             out.drained.notified().await;

@@ -84,8 +84,8 @@ impl LoneBroker {
         self.client = connection(listener);
     }
 
-    /// Hands a request to the table.
-    pub(super) fn send<T: Request + Encodable>(&self, version: i16, request: &T) -> Handling {
+    /// A request as it comes in.
+    pub(super) fn incoming<T: Request + Encodable>(&self, version: i16, request: &T) -> ApiRequest {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).unwrap();
         let header = RequestHeader {
@@ -94,14 +94,16 @@ impl LoneBroker {
             correlation_id: 7,
             client_id: None,
         };
-        dispatch(
-            self.context(),
-            ApiRequest {
-                header,
-                body: body.freeze(),
-                client: Arc::clone(&self.client),
-            },
-        )
+        ApiRequest {
+            header,
+            body: body.freeze(),
+            client: Arc::clone(&self.client),
+        }
+    }
+
+    /// Hands a request to the table.
+    pub(super) fn send<T: Request + Encodable>(&self, version: i16, request: &T) -> Handling {
+        dispatch(self.context(), self.incoming(version, request))
     }
 
     /// Asks and reads the answer.

@@ -59,6 +59,8 @@ mod sync_group;
 mod unregister_broker;
 
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod log_directory_tests;

@@ -12,7 +12,7 @@ use metadata::proto::RegisterBrokerRequest;
 use rpc::proto::broker_to_controller::Message as ToController;
 use rpc::proto::controller_to_broker::Message as FromController;
 use rpc::proto::{BrokerToController, ControllerToBroker, Heartbeat, SessionHello};
-use rpc::{Link, Network, PeerAddress, PeerIdentity};
+use rpc::{Link, LinkReceiver, Network, PeerAddress, PeerIdentity};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use types::{BrokerEpoch, ClusterId, ErrorCode, MetadataOffset};
@@ -284,7 +284,7 @@ impl BrokerSession {
     async fn serve(
         &mut self,
         tx: mpsc::Sender<BrokerToController>,
-        mut rx: mpsc::Receiver<ControllerToBroker>,
+        mut rx: LinkReceiver<ControllerToBroker>,
         every: Duration,
     ) -> Ended {
         // Each heartbeat gets one reply, in order.

@@ -7,11 +7,12 @@ use partition::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
 use records::{Batch, BatchError, stamp, stamp_log_append_time};
 use storage::LogError;
 use thiserror::Error;
+use tokio::sync::oneshot;
 use types::{ErrorCode, LeaderEpoch, Offset, TimestampMs};
 
-use super::offset_waiters::Wait;
+use super::wakes::Wait;
 use super::writer::NotWritten;
-use super::{Partition, Role, State, Wakes};
+use super::{Partition, Role, State, Waiter, Wakes};
 
 /// What became of an appended batch.
 #[derive(Debug)]
@@ -195,9 +196,8 @@ impl State {
         };
         let effects = leader.on_local_append(log_end, acknowledgeable);
         let mut wakes = self.settle(effects);
-        if wakes.streams.is_empty() {
-            wakes.streams = self.ready_streams();
-        }
+        wakes.streams = self.followers();
+        wakes.marks = Vec::new();
         let wait = self.wait_if(acks, log_end);
         let flush = self.wants_flush();
         let appended = Appended {
@@ -211,7 +211,11 @@ impl State {
     }
 
     fn wait_if(&mut self, acks: Acks, end: Offset) -> Option<Wait> {
-        (acks == Acks::All && self.high_watermark() < end).then(|| self.waiters.wait_for(end))
+        (acks == Acks::All && self.high_watermark() < end).then(|| {
+            let (waiter, wait) = oneshot::channel();
+            self.waiters.insert(end, waiter, Waiter::is_closed);
+            wait
+        })
     }
 
     /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC. This is the one

@@ -48,7 +48,7 @@ impl Partition {
                 self.host.delete_later(retired.deletion);
             }
             let wakes = super::Wakes {
-                streams: state.ready_streams(),
+                marks: state.followers(),
                 ..super::Wakes::default()
             };
             (wakes, state.log.log_start_offset())
@@ -78,10 +78,10 @@ impl Partition {
                 .delete_retired_segments(now, high_watermark)
                 .inspect_err(|error| self.report_fault(error))?;
             let moved = state.log.log_start_offset() > before;
-            let streams = if moved { state.ready_streams() } else { Vec::new() };
+            let marks = if moved { state.followers() } else { Vec::new() };
             self.host.delete_later(retired.deletion);
             super::Wakes {
-                streams,
+                marks,
                 ..super::Wakes::default()
             }
         };

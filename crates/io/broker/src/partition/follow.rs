@@ -244,8 +244,8 @@ impl Partition {
 }
 
 impl State {
-    /// The streams of all follows: each has something to be told.
-    pub(super) fn ready_streams(&self) -> Vec<(Arc<FollowerStream>, FollowId)> {
+    /// All follows, with their streams.
+    pub(super) fn followers(&self) -> Vec<(Arc<FollowerStream>, FollowId)> {
         self.slots
             .iter()
             .map(|slot| (Arc::clone(&slot.stream), slot.follow_id))

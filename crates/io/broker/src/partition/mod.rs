@@ -12,7 +12,6 @@ mod deletion;
 mod flush;
 mod follow;
 mod host;
-mod offset_waiters;
 mod push;
 mod read;
 mod role;
@@ -25,7 +24,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use partition::producer_state::ProducerEntry;
-use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState};
+use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState, OffsetWaiters};
 use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
 use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TimestampMs, TopicIdPartition, TopicName};
@@ -40,8 +39,7 @@ pub use role::RoleChange;
 pub use writer::REACTOR_WRITES;
 
 use follow::FollowSlot;
-use offset_waiters::OffsetWaiters;
-use wakes::Wakes;
+use wakes::{Waiter, Wakes};
 
 use crate::replication::AckQueue;
 use crate::topic_settings::PartitionSettings;
@@ -86,7 +84,7 @@ struct State {
     settings: Arc<PartitionSettings>,
     /// Of the last registration seen, whatever the role.
     partition_epoch: PartitionEpoch,
-    waiters: OffsetWaiters,
+    waiters: OffsetWaiters<Waiter>,
     readers: Vec<Weak<Notify>>,
     slots: Vec<FollowSlot>,
     /// While following: where acknowledgements are collected.
@@ -346,13 +344,13 @@ impl State {
         }
     }
 
-    /// Turns the rules' effects into wakes; adds the followers' streams when the high watermark moved.
+    /// Turns the rules' effects into wakes; the followers' streams are told when the high watermark moved.
     fn settle(&mut self, effects: LeaderEffects) -> Wakes {
         let mut wakes = Wakes::default();
         if let Some(high_watermark) = effects.high_watermark {
             wakes.released = self.waiters.take_reached(high_watermark);
             wakes.readers = std::mem::take(&mut self.readers);
-            wakes.streams = self.ready_streams();
+            wakes.marks = self.followers();
         }
         if let Some(proposal) = effects.isr_proposal {
             self.proposal = Some(proposal);

@@ -2,11 +2,17 @@
 
 use std::sync::{Arc, Weak};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, FollowId, TopicIdPartition};
 
-use super::offset_waiters::Waiter;
 use crate::replication::FollowerStream;
+
+/// How a wait for the high watermark ended.
+type WaitResult = Result<(), ErrorCode>;
+/// What the waiting request holds.
+pub(super) type Wait = oneshot::Receiver<WaitResult>;
+/// What wakes it.
+pub(crate) type Waiter = oneshot::Sender<WaitResult>;
 
 /// Gathered under the lock, run after it. Dropping it loses acknowledgements.
 #[must_use]
@@ -15,7 +21,10 @@ pub(crate) struct Wakes {
     pub(crate) released: Vec<Waiter>,
     pub(crate) ended: Vec<Waiter>,
     pub(crate) readers: Vec<Weak<Notify>>,
+    /// Have records to send.
     pub(crate) streams: Vec<(Arc<FollowerStream>, FollowId)>,
+    /// Have nothing to tell but a moved mark.
+    pub(crate) marks: Vec<(Arc<FollowerStream>, FollowId)>,
     pub(crate) proposal: bool,
 }
 
@@ -24,6 +33,9 @@ impl Wakes {
     pub(crate) fn run(self, _partition: TopicIdPartition) -> bool {
         for (stream, follow) in self.streams {
             stream.mark_ready(follow);
+        }
+        for (stream, follow) in self.marks {
+            stream.mark_moved(follow);
         }
         for waiter in self.released {
             let _ = waiter.send(Ok(()));
@@ -47,6 +59,7 @@ impl Wakes {
         self.ended.extend(other.ended);
         self.readers.extend(other.readers);
         self.streams.extend(other.streams);
+        self.marks.extend(other.marks);
         self.proposal |= other.proposal;
     }
 }

@@ -1,11 +1,15 @@
 //! The leader's end of a replication stream.
 //!
-//! Two tasks: the reader takes follows and acknowledgements and never waits for the peer, the writer sends answers and
+//! Two halves: the reader takes follows and acknowledgements and never waits for the peer, the writer sends answers and
 //! pushes. So a slow follower can't keep its own acknowledgements from being read.
+//!
+//! REPL-3: a mark that moved (the high watermark, the log's start) goes with the next records, or within [`MARK_DELAY`]: alone
+//! and at once it would cost both nodes another message for each one of a small producer's.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -18,6 +22,7 @@ use rpc::proto::{
 };
 use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
 
 use crate::partition::{ColdRead, FollowReply, NextPush, Partition};
@@ -28,6 +33,9 @@ use crate::replica_manager::ReplicaManager;
 const IN_FLIGHT_BYTES: usize = 8 << 20;
 /// Answers that wait for a follower to read them: far more than it has partitions.
 const REPLIES_MAX: usize = 100_000;
+/// How long a moved mark waits for records to go with. A follower that becomes the leader knows so much less of what is committed,
+/// and finds out by its own followers.
+const MARK_DELAY: Duration = Duration::from_millis(5);
 /// Bytes of one message of pushes.
 const MESSAGE_BYTES: usize = 1 << 20;
 
@@ -80,6 +88,10 @@ impl Follows {
 #[derive(Debug)]
 pub(crate) struct FollowerStream {
     ready: Mutex<ReadyQueue>,
+    /// Follows whose marks have moved.
+    moved: Mutex<ReadyQueue>,
+    /// Whether the writer looks for them by itself soon.
+    awaits_marks: AtomicBool,
     replies: Mutex<VecDeque<ToFollower>>,
     follows: Mutex<Follows>,
     in_flight: AtomicUsize,
@@ -90,6 +102,8 @@ impl FollowerStream {
     fn new() -> Self {
         Self {
             ready: Mutex::default(),
+            moved: Mutex::default(),
+            awaits_marks: AtomicBool::new(false),
             replies: Mutex::default(),
             follows: Mutex::default(),
             in_flight: AtomicUsize::new(0),
@@ -103,6 +117,33 @@ impl FollowerStream {
         self.notify.notify_one();
     }
 
+    /// The follow's marks have moved (REPL-3).
+    pub(crate) fn mark_moved(&self, follow: FollowId) {
+        self.moved.lock().push(follow);
+        if !self.awaits_marks.swap(true, Ordering::AcqRel) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Moved marks are told with what is sent next.
+    fn tell_marks(&self) {
+        if self.awaits_marks.swap(false, Ordering::AcqRel) {
+            let moved = std::mem::take(&mut *self.moved.lock());
+            let mut ready = self.ready.lock();
+            moved.order.into_iter().for_each(|follow| ready.push(follow));
+        }
+    }
+
+    /// Waits until there may be something to be told.
+    async fn has_news(&self) {
+        let news = self.notify.notified();
+        if !self.awaits_marks.load(Ordering::Acquire) {
+            news.await;
+        } else if timeout(MARK_DELAY, news).await.is_err() {
+            self.tell_marks();
+        }
+    }
+
     fn reply(&self, message: ToFollower) {
         self.replies.lock().push_back(message);
         self.notify.notify_one();
@@ -110,8 +151,7 @@ impl FollowerStream {
 
     /// Pushed bytes were acknowledged, or their follow is over.
     pub(crate) fn freed(&self, bytes: usize) {
-        if bytes > 0 {
-            self.in_flight.fetch_sub(bytes, Ordering::AcqRel);
+        if bytes > 0 && self.in_flight.fetch_sub(bytes, Ordering::AcqRel) >= IN_FLIGHT_BYTES {
             self.notify.notify_one();
         }
     }
@@ -124,6 +164,9 @@ impl FollowerStream {
     async fn gather(&self, replicas: &ReplicaManager) -> PushBatch {
         let mut batch = PushBatch::default();
         let mut bytes = 0;
+        if !self.ready.lock().order.is_empty() {
+            self.tell_marks();
+        }
         while bytes < MESSAGE_BYTES && !self.over_budget() {
             let Some(follow) = self.ready.lock().pop() else { break };
             let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
@@ -238,7 +281,7 @@ impl ReplicationService for ReplicationServer {
                     None => {
                         let batch = stream.gather(&self.replicas).await;
                         if batch.pushes.is_empty() {
-                            stream.notify.notified().await;
+                            stream.has_news().await;
                             continue;
                         }
                         if tx
@@ -250,6 +293,8 @@ impl ReplicationService for ReplicationServer {
                         {
                             break;
                         }
+                        // Its acknowledgements will move marks.
+                        stream.awaits_marks.store(true, Ordering::Release);
                         continue;
                     }
                 };
@@ -259,6 +304,8 @@ impl ReplicationService for ReplicationServer {
             }
         };
         tokio::select! {
+            // What was read may have to be answered: nobody else has to wake this task for that.
+            biased;
             () = read => {}
             () = write => {}
         }

@@ -207,7 +207,7 @@ impl LaneTask {
                         return true;
                     }
                     for _ in 1..ACK_EVERY {
-                        let Ok(message) = rx.try_recv() else { break };
+                        let Some(message) = rx.try_recv() else { break };
                         if !self.handle(message, &tx).await {
                             return true;
                         }

@@ -9,14 +9,14 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES,
     STREAM_WINDOW_BYTES,
 };
 use crate::address::PeerAddress;
-use crate::link::Link;
+use crate::link::{Link, LinkReceiver};
 use crate::network::{DialOutcome, Network, NetworkError};
 use crate::proto::controller_client::ControllerClient;
 use crate::proto::raft_client::RaftClient;
@@ -125,28 +125,6 @@ fn unreachable_peer(to: &PeerAddress, reason: &str) -> NetworkError {
     }
 }
 
-/// Moves a stream's messages into the link until either end closes.
-fn pump<In: Send + 'static>(mut stream: Streaming<In>) -> mpsc::Receiver<In> {
-    let (tx, rx) = mpsc::channel(Link::<(), In>::DEPTH);
-    tokio::spawn(async move {
-        loop {
-            let message = tokio::select! {
-                message = stream.message() => message,
-                () = tx.closed() => break,
-            };
-            match message {
-                Ok(Some(message)) => {
-                    if tx.send(message).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-    });
-    rx
-}
-
 macro_rules! sized {
     ($client:expr) => {
         $client
@@ -213,7 +191,8 @@ impl Network for GrpcNetwork {
         let (tx, rx) = mpsc::channel(Link::<BrokerToController, ()>::DEPTH);
         let call = client.session(ReceiverStream::new(rx));
         let stream = self.within(to, Purpose::Control, deadline, call).await?.into_inner();
-        Ok(Link { tx, rx: pump(stream) })
+        let rx = LinkReceiver::of_stream(stream);
+        Ok(Link { tx, rx })
     }
 
     async fn replication(
@@ -230,7 +209,8 @@ impl Network for GrpcNetwork {
         let (tx, rx) = mpsc::channel(Link::<FollowerToLeader, ()>::DEPTH);
         let call = client.stream(ReceiverStream::new(rx));
         let stream = self.within(to, purpose, deadline, call).await?.into_inner();
-        Ok(Link { tx, rx: pump(stream) })
+        let rx = LinkReceiver::of_stream(stream);
+        Ok(Link { tx, rx })
     }
 
     async fn dial(&self, to: &PeerAddress, deadline: Duration) -> DialOutcome {

@@ -19,7 +19,7 @@ use super::{
     KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, PENDING_RESETS, REQUEST_BYTES, STREAM_WINDOW_BYTES,
 };
 use crate::connections::ConnectionSlot;
-use crate::link::Link;
+use crate::link::{Link, LinkReceiver};
 use crate::proto::controller_server::{Controller, ControllerServer};
 use crate::proto::raft_server::{Raft, RaftServer};
 use crate::proto::replication_server::{Replication, ReplicationServer};
@@ -123,28 +123,6 @@ fn refused(refusal: Refused) -> Status {
     Status::failed_precondition(refusal.0)
 }
 
-/// Feeds a request stream into a link's receiver.
-fn incoming<In: Send + 'static>(mut stream: Streaming<In>) -> mpsc::Receiver<In> {
-    let (tx, rx) = mpsc::channel(Link::<(), In>::DEPTH);
-    tokio::spawn(async move {
-        loop {
-            let message = tokio::select! {
-                message = stream.message() => message,
-                () = tx.closed() => break,
-            };
-            match message {
-                Ok(Some(message)) => {
-                    if tx.send(message).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-    });
-    rx
-}
-
 type Outgoing<Out> = Pin<Box<dyn Stream<Item = Result<Out, Status>> + Send>>;
 
 fn outgoing<Out: Send + 'static>() -> (mpsc::Sender<Out>, Outgoing<Out>) {
@@ -199,7 +177,7 @@ impl Controller for ControllerShell {
         &self,
         request: Request<Streaming<BrokerToController>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let rx = incoming(request.into_inner());
+        let rx = LinkReceiver::of_stream(request.into_inner());
         let (tx, stream) = outgoing();
         let service = Arc::clone(&self.0);
         tokio::spawn(async move { service.session(Link { tx, rx }).await });
@@ -217,7 +195,7 @@ impl Replication for ReplicationShell {
         &self,
         request: Request<Streaming<FollowerToLeader>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        let rx = incoming(request.into_inner());
+        let rx = LinkReceiver::of_stream(request.into_inner());
         let (tx, stream) = outgoing();
         let service = Arc::clone(&self.0);
         tokio::spawn(async move { service.stream(Link { tx, rx }).await });
