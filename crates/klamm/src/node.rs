@@ -27,8 +27,6 @@ use crate::http::{self, NodeHealth};
 const CONTROLLED_SHUTDOWN: Duration = Duration::from_secs(20);
 /// Without any controller for so long, nobody will move them.
 const CONTROLLER_MISSING: Duration = Duration::from_secs(1);
-/// Threads of the metadata quorum and the controller, apart from the data plane's.
-const CONTROL_THREADS: usize = 2;
 
 #[derive(Debug)]
 struct RandomUuid;
@@ -249,7 +247,7 @@ async fn start_controller(
     quorum_config.voters = voters(config);
     quorum_config.auto_join = config.quorum.auto_join;
     quorum_config.log_io = LogIo::Thread;
-    quorum_config.threads = RaftThreads::Own(CONTROL_THREADS);
+    quorum_config.threads = RaftThreads::Own;
     let transport = Arc::new(RpcRaftTransport::new(Arc::clone(network), identity.clone()));
     let quorum = MetadataQuorum::start(quorum_config, Arc::clone(file_system), transport).await?;
     directories::write_quorum_identity(config, file_system.as_ref(), quorum.directory_id(), None)?;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use types::{MetadataOffset, TimestampMs};
 
 use crate::active::ControllerConfig;
-use crate::raft::{MetadataQuorum, ReadError, WriteError};
+use crate::raft::{MetadataQuorum, ReadError, WriteError, handed_over};
 
 /// Requests decided in one entry; more wait for the next. The records of so many stay far below an entry's limit.
 const BATCH_REQUESTS: usize = 256;
@@ -104,7 +104,7 @@ impl Writer {
                 return;
             }
             let applied = self.quorum.images().borrow().clone();
-            let decision = self.decide(&applied.image, rest);
+            let decision = handed_over(|| self.decide(&applied.image, rest));
             let decided = decision.responses.len().max(1);
             let outcome = if decision.records.is_empty() {
                 self.quorum

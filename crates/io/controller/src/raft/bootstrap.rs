@@ -141,12 +141,6 @@ impl Node {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         let is_voter = membership.voter_ids().any(|voter| voter == self.raft_id());
-        if is_voter {
-            self.wire.identity.remember_vote().map_err(|error| {
-                self.report_fatal(format!("metadata log: {error}"));
-                error.to_string()
-            })?;
-        }
         let is_known = membership.get_node(&self.raft_id()) == Some(&self.wire.member);
         let is_member = is_known && (is_voter || !self.wants_vote());
         let leads = metrics.state.is_leader();

@@ -1,6 +1,6 @@
 //! What a node's metadata quorum is started with.
 //!
-//! Timeouts are calm on purpose (heartbeat 100 ms, election 500 to 1000 ms): a controller whose port refuses is replaced
+//! Timeouts are calm on purpose (heartbeat 200 ms, election 500 to 1000 ms): a controller whose port refuses is replaced
 //! at once by the fast election, so that the timeouts only have to cover hosts that fall silent.
 
 use std::path::PathBuf;
@@ -40,8 +40,9 @@ pub enum LogIo {
 /// Where Raft's tasks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RaftThreads {
-    /// A runtime with this many threads of its own (at least 1), so that a saturated data plane costs no election.
-    Own(usize),
+    /// A runtime with a thread of its own, so that a saturated data plane costs no election. Not with several: each message would
+    /// wake two of them, and an idle node does little else. What takes long is handed over.
+    Own,
     /// The runtime that calls [`MetadataQuorum::start`](super::MetadataQuorum::start): for the simulator and tests.
     Current,
 }
@@ -116,7 +117,7 @@ impl QuorumConfig {
             voters: Vec::new(),
             wants_vote: true,
             auto_join: true,
-            heartbeat: Duration::from_millis(100),
+            heartbeat: Duration::from_millis(200),
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(1000),
             snapshot_entries: 10_000,
@@ -126,9 +127,14 @@ impl QuorumConfig {
             max_entry_bytes: metadata::record::MAX_ENTRY_BYTES,
             recent_bytes: 16 << 20,
             log_io: LogIo::Thread,
-            threads: RaftThreads::Own(2),
+            threads: RaftThreads::Own,
             seed: None,
         }
+    }
+
+    /// A leader that is silent for so long is dialled.
+    pub(super) fn patience(&self) -> Duration {
+        self.heartbeat * 3 / 2
     }
 
     /// This node's own address.

@@ -1,6 +1,6 @@
 //! Fast election: when the leader's port refuses, the survivors need not sit out its lease.
 //!
-//! A follower that misses two heartbeats, or sees its links to the leader close, dials the leader. Refused: the process is gone.
+//! A follower that misses a heartbeat, or sees its links to the leader close, dials the leader. Refused: the process is gone.
 //! Accepted: it is asked, and one that was restarted says that it doesn't lead (all nodes killed at once, and back). In both
 //! cases the lowest surviving voter whose log is long enough stands for election at once (openraft's leadership transfer, which
 //! passes over leases). Anything else, and it is dialled again for a moment: a killed process closes its connections before its
@@ -20,33 +20,58 @@ use super::proto::raft_request::Call;
 use super::proto::raft_response::Reply;
 use super::type_config::{LogId, Member, Vote};
 
-/// How many heartbeats may be missing before the leader is dialled.
-const MISSED_HEARTBEATS: u32 = 2;
+/// What timers are exact to.
+const TIMER_STEP: Duration = Duration::from_millis(1);
 /// Pause before the second dial; each further one is twice as long.
 const REDIAL: Duration = Duration::from_millis(2);
 /// How long dials go on.
 const REDIAL_FOR: Duration = Duration::from_millis(100);
 
-/// Watches the leader until the node stops.
+/// Watches the leader until the node stops, or sends its heartbeats while it is this node.
+///
+/// openraft's own clock ticks five times in each heartbeat, which is most of what an idle node does. It only starts elections and
+/// heartbeats, so it stands still while the leader is heard, or the heartbeats come from here.
 pub(super) async fn watch_leader(node: Arc<Node>) {
     let mut stop = node.stop_signal();
+    let mut leadership = node.leadership.subscribe();
     let started = Instant::now();
-    let interval = node.config.heartbeat / 2;
+    let patience = node.config.patience();
+    let mut pause = patience;
     loop {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return,
-            () = tokio::time::sleep(interval) => {}
+            changed = leadership.changed() => if changed.is_err() {
+                return;
+            },
+            () = tokio::time::sleep(pause) => {}
         }
-        let Some((leader, member)) = node.leader().filter(|(leader, _)| *leader != node.raft_id()) else {
+        let clock = node.raft.runtime_config();
+        let Some((leader, member)) = node.leader() else {
+            clock.tick(true);
+            pause = patience;
             continue;
         };
-        let silence = node.wire.peers.silence(leader).unwrap_or_else(|| started.elapsed());
-        if silence > node.config.heartbeat * MISSED_HEARTBEATS && node.is_voter() {
-            node.suspect(leader, &member).await;
-            // Give that election its chance before the next attempt.
-            tokio::time::sleep(node.config.heartbeat * MISSED_HEARTBEATS).await;
+        if leader == node.raft_id() {
+            clock.tick(false);
+            // An error means that the core is gone, which others report.
+            let _ = node.raft.trigger().heartbeat().await;
+            pause = node.config.heartbeat;
+            continue;
         }
+        let silence = node.wire.peers.silence(leader).unwrap_or_else(|| started.elapsed());
+        if let Some(left) = patience.checked_sub(silence) {
+            clock.tick(false);
+            // The next heartbeat comes before that, and puts it off again.
+            pause = left + TIMER_STEP;
+            continue;
+        }
+        clock.tick(true);
+        if node.is_voter() {
+            node.suspect(leader, &member).await;
+        }
+        // That election gets as long a chance as a silence.
+        pause = patience;
     }
 }
 
@@ -106,7 +131,7 @@ impl Node {
             &address,
             0,
             Call::Identify(proto::IdentifyRequest {}),
-            self.config.heartbeat * MISSED_HEARTBEATS,
+            self.config.patience(),
         );
         match asked.await {
             Ok(Reply::Identify(answer)) => {
@@ -136,7 +161,7 @@ impl Node {
                 to: voter,
                 by_leader: false,
             };
-            let deadline = self.config.heartbeat.max(Duration::from_millis(50)) * 2;
+            let deadline = self.config.patience().max(Duration::from_millis(100));
             let asked = self
                 .wire
                 .call(&member.address(), voter, Call::TransferLeader(request), deadline)

@@ -25,6 +25,9 @@ pub struct Leadership {
     pub active: bool,
 }
 
+/// Between two looks of one that doesn't lead, if nothing changes.
+const FOLLOWER_LOOK: Duration = Duration::from_secs(1);
+
 /// Follows Raft's metrics until the node stops: publishes leadership, notices a dead core, and keeps the log short.
 pub(super) async fn follow_metrics(node: Arc<Node>) {
     let mut stop = node.stop_signal();
@@ -41,6 +44,8 @@ pub(super) async fn follow_metrics(node: Arc<Node>) {
             }
             return;
         }
+        node.remember_vote(&current);
+        let leads = current.state == ServerState::Leader;
         let leadership = node.judge(&current);
         if leadership.active {
             node.end_unfinished_change();
@@ -64,8 +69,8 @@ pub(super) async fn follow_metrics(node: Arc<Node>) {
                 }
                 return;
             },
-            // Acknowledgements of a majority age without any change.
-            () = tokio::time::sleep(node.config.heartbeat) => {}
+            // Acknowledgements of a majority age without any change; elsewhere hardly anything does.
+            () = tokio::time::sleep(if leads { node.config.heartbeat } else { FOLLOWER_LOOK }) => {}
         }
     }
 }
@@ -120,6 +125,19 @@ impl Node {
             {
                 self.wire.peers.is_caught_up(*member);
             }
+        }
+    }
+
+    /// At once: one that is removed a moment after it became a voter must not come back by itself.
+    fn remember_vote(&self, metrics: &Metrics) {
+        let membership = &metrics.membership_config;
+        let is_voter = membership.voter_ids().any(|voter| voter == self.raft_id());
+        let is_committed = *membership.log_id() <= metrics.last_applied;
+        if is_voter
+            && is_committed
+            && let Err(error) = self.wire.identity.remember_vote()
+        {
+            self.report_fatal(format!("metadata log: {error}"));
         }
     }
 

@@ -51,6 +51,7 @@ pub use errors::{FatalError, MembershipError, QuorumError, ReadError, WriteError
 pub use leadership::Leadership;
 pub use quorum::MetadataQuorum;
 pub use recover::Survivor;
+pub(crate) use runtime::handed_over;
 pub use runtime::seed_randomness;
 pub use status::{QuorumStatus, ReplicaStatus};
 pub use transport::{DialOutcome, RaftTransport, TransportError};

@@ -23,6 +23,9 @@ use super::status::QuorumStatus;
 use super::type_config::{Outcome, Proposal};
 use super::{Leadership, QuorumConfig, RaftThreads, RaftTransport, VoterAddress, start};
 
+/// Threads for what blocks or takes long: snapshots, and decisions and entries that are handed over.
+const BLOCKING_THREADS: usize = 8;
+
 /// A member of the metadata quorum. Cheap to clone; callable from any runtime.
 #[derive(Debug, Clone)]
 pub struct MetadataQuorum {
@@ -59,10 +62,10 @@ impl MetadataQuorum {
     ) -> Result<Self, QuorumError> {
         let runtime = match config.threads {
             RaftThreads::Current => None,
-            RaftThreads::Own(threads) => Some(
+            RaftThreads::Own => Some(
                 tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(threads.max(1))
-                    .max_blocking_threads(4)
+                    .worker_threads(1)
+                    .max_blocking_threads(BLOCKING_THREADS)
                     .thread_name("raft")
                     .enable_all()
                     .build()?,

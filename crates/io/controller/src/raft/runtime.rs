@@ -11,6 +11,7 @@ use std::time::Duration;
 use openraft::{AsyncRuntime, OptionalSend};
 use openraft_rand::TryRng;
 use openraft_rt_tokio::TokioRuntime;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -59,6 +60,16 @@ impl TryRng for RaftRandom {
             chunk.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         }
         Ok(())
+    }
+}
+
+/// Runs what takes long: the thread's other tasks, heartbeats above all, go on elsewhere meanwhile.
+pub(crate) fn handed_over<T>(work: impl FnOnce() -> T) -> T {
+    let threads = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if threads {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 

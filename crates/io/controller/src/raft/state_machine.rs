@@ -16,6 +16,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
 use super::applied::{AppliedBatch, AppliedImage, RecentBatches, decode_records};
+use super::runtime::handed_over;
 use super::snapshots::{SnapshotFile, Snapshots};
 use super::type_config::{LogId, Outcome, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 
@@ -62,6 +63,9 @@ pub(super) struct StateMachine {
     /// Long work stays on the calling task (simulation).
     inline: bool,
 }
+
+/// Bytes of records that take a while: heartbeats go on meanwhile.
+const LARGE_PROPOSAL: usize = 64 << 10;
 
 impl StateMachine {
     /// Starts empty, or from a cached image.
@@ -160,7 +164,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let (entry, responder) = next?;
             let outcome = match entry.payload {
                 EntryPayload::Blank => Outcome::Applied(self.image.offset()),
-                EntryPayload::Normal(proposal) => self.replay(&entry.log_id, &proposal)?,
+                EntryPayload::Normal(proposal) if proposal.records.len() < LARGE_PROPOSAL => {
+                    self.replay(&entry.log_id, &proposal)?
+                }
+                EntryPayload::Normal(proposal) => handed_over(|| self.replay(&entry.log_id, &proposal))?,
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                     Outcome::Applied(self.image.offset())
