@@ -55,9 +55,9 @@ X
 }
 
 fetch_jars() {
-  [ -f "$jars/.complete" ] && return
+  cmp -s "$here/pom.xml" "$jars/.complete" && return
   mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$jars" >&2
-  touch "$jars/.complete"
+  cp "$here/pom.xml" "$jars/.complete"
 }
 
 start() {

@@ -18,7 +18,7 @@ const QUIET_CORES: f64 = 0.6;
 /// … over this time.
 const WINDOW: Duration = Duration::from_secs(1);
 /// How long to wait for rest; what is measured afterwards says itself how quiet it was.
-const REST_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const REST_WITHIN: Duration = Duration::from_secs(30);
 
 /// CPU times at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -114,16 +114,16 @@ fn cost(began: &Times, ended: &Times, rss: f64) -> Cost {
     }
 }
 
-/// Waits until the brokers have nothing left to do and nobody else has much, or long enough.
-pub(super) fn wait_for_rest(pids: &[u32]) -> anyhow::Result<()> {
-    let deadline = Instant::now() + REST_WITHIN;
+/// Waits until the brokers have nothing left to do and nobody else has much, or long enough; gives the seconds until rest began.
+pub(super) fn wait_for_rest(pids: &[u32], within: Duration) -> anyhow::Result<f64> {
+    let start = Instant::now();
     loop {
         let began = Times::now(pids)?;
         wait(WINDOW);
         let cost = cost(&began, &Times::now(pids)?, 0.0);
         let is_rest = cost.broker_cpu / cost.seconds < REST_CORES && cost.others < QUIET_CORES;
-        if is_rest || Instant::now() > deadline {
-            return Ok(());
+        if is_rest || start.elapsed() > within {
+            return Ok((began.at - start).as_secs_f64());
         }
     }
 }

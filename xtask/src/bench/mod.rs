@@ -9,6 +9,7 @@
 //! the brokers' CPU seconds, and how many cores others used meanwhile.
 
 mod campaign;
+mod loads;
 mod machine;
 mod meter;
 mod nodes;

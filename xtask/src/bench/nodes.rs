@@ -14,7 +14,7 @@ use super::meter::wait;
 use super::probe::{View, view};
 
 /// How long nodes may take to serve.
-const READY_WITHIN: Duration = Duration::from_secs(180);
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(180);
 /// Between two questions: short beside the time that a native program needs to start.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// Between two looks at all partitions.
@@ -68,6 +68,28 @@ impl Programs {
             java = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
         }
         Ok(Self { klamm, java })
+    }
+
+    /// Whether Kafka's own programs are there.
+    pub(super) fn has_kafka(&self) -> bool {
+        !self.java.is_empty()
+    }
+
+    /// What one of Kafka's own programs says.
+    pub(super) fn kafka_tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new("java")
+            .args(&self.java)
+            .arg(class)
+            .args(arguments)
+            .output();
+        let output = output.context("no java")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{class}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(text)
     }
 
     fn command(&self, system: System, properties: &Path, log: &Path) -> Command {
@@ -270,6 +292,29 @@ impl Nodes {
             }
         }
         Ok(stored)
+    }
+
+    /// Makes the kernel forget a topic's segments: who reads them waits for the disk.
+    pub(super) fn forget(&self, topic: &str) -> anyhow::Result<()> {
+        for at in 0..self.ports.len() {
+            for entry in fs::read_dir(self.data(at))? {
+                let folder = entry?;
+                if !is_partition_of(&folder.file_name().to_string_lossy(), topic) {
+                    continue;
+                }
+                for file in fs::read_dir(folder.path())? {
+                    let arguments = ["oflag=nocache", "conv=notrunc,fdatasync", "count=0", "status=none"];
+                    let target = format!("of={}", file?.path().display());
+                    let status = Command::new("dd")
+                        .arg("if=/dev/null")
+                        .arg(target)
+                        .args(arguments)
+                        .status();
+                    ensure!(status.context("no dd")?.success(), "dd can't have {topic} forgotten");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A controlled shutdown, as long as it takes.

@@ -75,8 +75,11 @@ klamm bench end-to-end -b HOST:PORT,… --duration 15s --warm-up 5s
 klamm bench consume -b HOST:PORT,… --records 1000000
 klamm bench fan-out -b HOST:PORT,… --consumers 20 --rate 1000 --duration 15s
 klamm bench connections -b HOST:PORT,… --connections 1000 --every 100ms --duration 15s     # five records of 100 B a batch
-klamm bench topics -b HOST:PORT,… --partitions 1000
+klamm bench topics -b HOST:PORT,… --partitions 1000      # 3000, 10000
 ```
+
+*Kafka's own measuring program* is `ProducerPerformance --record-size 1024 --num-records 500000 --throughput -1` with `acks=all
+linger.ms=10 batch.size=131072 buffer.memory=67108864`.
 
 - Every turn starts fresh nodes on blank disks. *Start* is from running the programs to every node's listing all nodes in its
   metadata; Kafka's disks are formatted before. *Idle* comes next, before any load: 10 s left alone, 15 s watched.
@@ -86,6 +89,10 @@ klamm bench topics -b HOST:PORT,… --partitions 1000
   Kafka's own measuring program sends them. A record's time counts from when it was due, so that a client which the machine keeps
   waiting hides nothing.
 - 1,000 partitions are *there* when each has acknowledged a record: metadata that lists them proves nothing.
+- Twenty consumers, and a thousand connections, ask for more than some brokers can do on such a machine. So the figure is what the
+  brokers spend on each thousand of what was done, not on each second.
+- The reader of data that no memory holds reads a topic of 1 GB, whose segments the kernel was made to forget, while a producer writes
+  at the fixed rate to another topic.
 - No fsync for each write, as in Kafka: acknowledged means in the page cache of every in-sync replica, but in the lines with
   `flush.messages=1`.
 - A node that was killed is started again when the others have gone on without it for two seconds; the time counts from then, until

@@ -13,7 +13,7 @@ use crate::commands::quiet::Quiet;
 const QUESTION: Duration = Duration::from_secs(10);
 
 /// Settings of every consumer here.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     // librdkafka wants a group even where none is used; this one never joins nor commits.
     ("group.id", "klamm-bench-without-group"),
     ("enable.auto.commit", "false"),
@@ -23,6 +23,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("allow.auto.create.topics", "false"),
     // As many as librdkafka's own measuring program: what limits the cluster shall not be the client's queue.
     ("queued.min.messages", "1000000"),
+    // A reader whose queue of 64 MB was full once waits for a whole second otherwise, long after it is empty.
+    ("fetch.queue.backoff.ms", "2"),
 ];
 
 /// Where a reader begins.
