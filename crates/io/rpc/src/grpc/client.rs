@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use super::replication::open_stream;
 use super::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, FRAME_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES,
     STREAM_WINDOW_BYTES,
@@ -20,7 +21,6 @@ use crate::link::{Link, LinkReceiver};
 use crate::network::{DialOutcome, Network, NetworkError};
 use crate::proto::controller_client::ControllerClient;
 use crate::proto::raft_client::RaftClient;
-use crate::proto::replication_client::ReplicationClient;
 use crate::proto::{
     BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
     FollowerToLeader, Lane, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
@@ -205,12 +205,8 @@ impl Network for GrpcNetwork {
             Lane::Tail => Purpose::Tail,
             Lane::CatchUp => Purpose::CatchUp,
         };
-        let mut client = sized!(ReplicationClient::new(self.channel(to, purpose)?));
-        let (tx, rx) = mpsc::channel(Link::<FollowerToLeader, ()>::DEPTH);
-        let call = client.stream(ReceiverStream::new(rx));
-        let stream = self.within(to, purpose, deadline, call).await?.into_inner();
-        let rx = LinkReceiver::of_stream(stream);
-        Ok(Link { tx, rx })
+        let channel = self.channel(to, purpose)?;
+        self.within(to, purpose, deadline, open_stream(channel)).await
     }
 
     async fn dial(&self, to: &PeerAddress, deadline: Duration) -> DialOutcome {

@@ -7,6 +7,9 @@
 
 mod client;
 mod counted;
+mod push_body;
+mod push_stream;
+mod replication;
 mod server;
 
 pub use client::GrpcNetwork;

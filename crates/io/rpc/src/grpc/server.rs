@@ -14,6 +14,7 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::counted::Counted;
+use super::replication::ReplicationCalls;
 use super::{
     CONCURRENT_STREAMS, CONNECTION_WINDOW_BYTES, FRAME_BYTES, HANDSHAKE_DEADLINE, HEADER_LIST_BYTES,
     KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, PENDING_RESETS, REQUEST_BYTES, STREAM_WINDOW_BYTES,
@@ -22,12 +23,11 @@ use crate::connections::ConnectionSlot;
 use crate::link::{Link, LinkReceiver};
 use crate::proto::controller_server::{Controller, ControllerServer};
 use crate::proto::raft_server::{Raft, RaftServer};
-use crate::proto::replication_server::{Replication, ReplicationServer};
 use crate::proto::{
     BrokerToController, ChangeVotersCall, ChangeVotersReply, ControlCall, ControlReply, ControllerToBroker,
-    FollowerToLeader, LeaderToFollower, QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
+    QuorumStatusCall, QuorumStatusReply, RaftCall, RaftReply,
 };
-use crate::services::{ControllerService, RaftService, Refused, ReplicationService, Services};
+use crate::services::{ControllerService, RaftService, Refused, Services};
 
 /// Connections that wait to be taken up.
 const ACCEPTED_DEPTH: usize = 128;
@@ -59,11 +59,7 @@ impl GrpcServer {
                 .max_decoding_message_size(REQUEST_BYTES)
                 .max_encoding_message_size(MESSAGE_BYTES)
         });
-        let replication = services.replication.map(|service| {
-            ReplicationServer::new(ReplicationShell(service))
-                .max_decoding_message_size(REQUEST_BYTES)
-                .max_encoding_message_size(MESSAGE_BYTES)
-        });
+        let replication = services.replication.map(ReplicationCalls);
         tokio::spawn(async move {
             let served = Server::builder()
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -181,24 +177,6 @@ impl Controller for ControllerShell {
         let (tx, stream) = outgoing();
         let service = Arc::clone(&self.0);
         tokio::spawn(async move { service.session(Link { tx, rx }).await });
-        Ok(Response::new(stream))
-    }
-}
-
-struct ReplicationShell(Arc<dyn ReplicationService>);
-
-#[tonic::async_trait]
-impl Replication for ReplicationShell {
-    type StreamStream = Outgoing<LeaderToFollower>;
-
-    async fn stream(
-        &self,
-        request: Request<Streaming<FollowerToLeader>>,
-    ) -> Result<Response<Self::StreamStream>, Status> {
-        let rx = LinkReceiver::of_stream(request.into_inner());
-        let (tx, stream) = outgoing();
-        let service = Arc::clone(&self.0);
-        tokio::spawn(async move { service.stream(Link { tx, rx }).await });
         Ok(Response::new(stream))
     }
 }
