@@ -23,6 +23,8 @@ use super::status::QuorumStatus;
 use super::type_config::{Outcome, Proposal};
 use super::{Leadership, QuorumConfig, RaftThreads, RaftTransport, VoterAddress, start};
 
+/// Raft's threads; more would only wake each other.
+const THREADS: usize = 2;
 /// Threads for what blocks or takes long: snapshots, and decisions and entries that are handed over.
 const BLOCKING_THREADS: usize = 8;
 
@@ -64,7 +66,7 @@ impl MetadataQuorum {
             RaftThreads::Current => None,
             RaftThreads::Own => Some(
                 tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(1)
+                    .worker_threads(THREADS)
                     .max_blocking_threads(BLOCKING_THREADS)
                     .thread_name("raft")
                     .enable_all()
