@@ -185,6 +185,12 @@ impl VerifyArgs {
         let plan = self.plan(run, bootstrap.clone());
         check_plan(&plan)?;
         let state = || ClusterState::new(Connection::to(bootstrap.clone(), self.connection.timeout()));
+        if let Some(cluster) = &own.cluster {
+            // A node is ready before the others have heard of it: whoever is asked now might know of fewer, and the topic get fewer
+            // replicas than this run is to survive without.
+            let nodes = lock(cluster).layout().servers().len();
+            state()?.wait_until_whole(&[], nodes, self.chaos.whole_within, || stop.requested())?;
+        }
         let brokers = state()?.brokers()?.len();
         let seed = self.chaos.seed.unwrap_or_else(|| rand::random::<u64>() >> 32);
         progress.say(&format!(
