@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use storage::{
-    Checkpoint, CheckpointEntry, DirectoryError, DirectoryHealth, FileSystem, Log, LogConfig, LogDirectory, LogError,
-    OpenInput, PartitionDirectory,
+    Checkpoint, CheckpointEntry, DirectoryError, DirectoryHealth, DirectoryRemoval, FileSystem, Log, LogConfig,
+    LogDirectory, LogError, OpenInput, PartitionDirectory,
 };
 use types::{
     BootId, BrokerEpoch, BrokerId, DirectoryId, Offset, TimestampMs, TopicId, TopicIdPartition, TopicPartition, Uuid,
@@ -34,6 +35,8 @@ pub(crate) struct OpenDirectory {
     pub(crate) directory: LogDirectory,
     /// Its identity.
     pub(crate) id: DirectoryId,
+    /// What the process before this one did not get round to remove.
+    pub(crate) leftovers: Mutex<Vec<DirectoryRemoval>>,
 }
 
 /// Why a directory isn't taken into use.
@@ -76,12 +79,14 @@ impl DataDirectory {
             properties.node_id = Some(node);
             directory.write_meta_properties(&properties)?;
         }
-        for leftover in directory.leftovers()? {
-            leftover.run()?;
-        }
+        let leftovers = Mutex::new(directory.leftovers()?);
         Ok(Self {
             health: directory.health(),
-            open: Some(OpenDirectory { directory, id }),
+            open: Some(OpenDirectory {
+                directory,
+                id,
+                leftovers,
+            }),
         })
     }
 

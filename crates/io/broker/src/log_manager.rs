@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use storage::{
-    Checkpoint, CheckpointEntry, DirectoryHealth, FileSystem, Incarnation, Log, LogConfig, LogDirectory, LogError,
-    MetaProperties, OpenInput,
+    Checkpoint, CheckpointEntry, DirectoryHealth, DirectoryRemoval, FileSystem, Incarnation, Log, LogConfig,
+    LogDirectory, LogError, MetaProperties, OpenInput,
 };
 use tokio::time::Instant;
 use types::{
-    BootId, BrokerEpoch, BrokerId, ClusterId, DirectoryId, Offset, TimestampMs, TopicIdPartition, TopicName,
+    BootId, BrokerEpoch, BrokerId, ClusterId, DirectoryId, Offset, TimestampMs, TopicId, TopicIdPartition, TopicName,
     TopicPartition, Uuid,
 };
 
@@ -372,7 +372,8 @@ impl LogManager {
             Err(LogError::InconsistentTopicId { found, .. }) => {
                 // A topic of that name was deleted while this broker was away.
                 tracing::info!(%partition, %found, "removes the log of a deleted topic of the same name");
-                directory.retire_partition(partition, found.0)?.run()?;
+                let retired = directory.retire_partitions(&[(partition, found.0)])?;
+                retired.into_iter().flatten().try_for_each(DirectoryRemoval::run)?;
                 Log::open(directory.shared_file_system(), &path, id.topic_id, config, input)?
             }
             other => other?,
@@ -397,18 +398,26 @@ impl LogManager {
             })
     }
 
-    /// Takes a partition's directory out of use; the returned work removes it.
+    /// Takes partitions' directories out of use; the returned work removes them, `None` for one that is missing.
     ///
     /// # Errors
     /// The disk's.
     pub fn retire(
         &self,
         at: usize,
-        partition: &TopicPartition,
-        id: TopicIdPartition,
-    ) -> Result<storage::DirectoryRemoval, LogManagerError> {
-        self.forget(at);
-        Ok(self.open_directory(at)?.retire_partition(partition, id.topic_id.0)?)
+        partitions: &[(TopicPartition, TopicId)],
+    ) -> Result<Vec<Option<DirectoryRemoval>>, LogManagerError> {
+        partitions.iter().for_each(|_| self.forget(at));
+        let names: Vec<(&TopicPartition, Uuid)> = partitions.iter().map(|(name, id)| (name, id.0)).collect();
+        Ok(self.open_directory(at)?.retire_partitions(&names)?)
+    }
+
+    /// What was taken out of use by the process before this one and is still there; to be removed while this one serves.
+    #[must_use]
+    pub fn take_leftovers(&self, at: usize) -> Vec<DirectoryRemoval> {
+        let open = self.directories.get(at).and_then(|data| data.open.as_ref());
+        open.map(|open| std::mem::take(&mut *open.leftovers.lock()))
+            .unwrap_or_default()
     }
 
     /// Writes one checkpoint of one directory.

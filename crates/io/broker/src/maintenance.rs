@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::ServerConfig;
-use storage::DeletionTask;
+use storage::{DeletionTask, LogConfig};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use types::TopicIdPartition;
@@ -40,6 +40,10 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
     });
     // Each directory by itself: one that hangs doesn't keep the others from their work.
     for at in 0..replicas.logs().directory_count() {
+        // Not at once: a node that starts has more urgent things to do with its disk.
+        let delay = LogConfig::default().file_delete_delay;
+        let leftovers = replicas.logs().take_leftovers(at).into_iter();
+        replicas.remove_later(at, leftovers.map(|removal| (delay, removal)).collect());
         blocking_every(at, SYNC_ROUND, replicas, move |replicas| {
             for partition in replicas.partitions_in(at) {
                 if partition.has_unsynced() {

@@ -3,20 +3,22 @@
 //! RM-1: a hosted replica is of the topic id that the image holds under its name; a log of another id is removed when it
 //! is found (recreated topics never show old data).
 
+mod creation;
 mod directories;
+mod removal;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use config::BrokerDefaults;
-use metadata::{ConfigResource, ImageDelta, MetadataImage, PartitionRegistration};
+use metadata::{ConfigResource, ImageDelta, MetadataImage};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use types::{BrokerId, ErrorCode, Offset, PartitionIndex, TopicIdPartition, TopicName, TopicPartition};
+use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicName};
 
 use crate::blocking::BlockingPool;
 use crate::log_manager::{FoundLog, LogManager};
-use crate::partition::{Partition, PartitionHost, ReplicaDisk, RoleChange};
+use crate::partition::{Partition, PartitionHost};
 use crate::replication::ReplicaFetchers;
 use crate::topic_settings::{PartitionSettings, resolve};
 
@@ -182,18 +184,11 @@ impl ReplicaManager {
     /// Makes the replicas what the image says.
     pub async fn apply(self: &Arc<Self>, image: &Arc<MetadataImage>, delta: &ImageDelta) {
         let _one = self.applying.lock().await;
-        for (topic_id, name) in &delta.topics_deleted {
-            self.offline.lock().retain(|id| id.topic_id != *topic_id);
-            let hosted: Vec<TopicIdPartition> = self
-                .hosted
-                .read()
-                .keys()
-                .filter(|id| id.topic_id == *topic_id)
-                .copied()
-                .collect();
-            for id in hosted {
-                self.remove(id, name).await;
-            }
+        if !delta.topics_deleted.is_empty() {
+            self.offline
+                .lock()
+                .retain(|id| !delta.topics_deleted.contains_key(&id.topic_id));
+            self.remove(self.hosted_of(&delta.topics_deleted)).await;
         }
         let broker_defaults = delta.configs_changed.iter().any(|resource| match resource {
             ConfigResource::DefaultBroker => true,
@@ -209,9 +204,7 @@ impl ReplicaManager {
             }
         }
         // After the settings: an ISR that is small under the new min ISR must not be judged by the old one.
-        for id in &delta.partitions_changed {
-            self.apply_partition(image, *id).await;
-        }
+        self.apply_partitions(image, &delta.partitions_changed).await;
         if !delta.brokers_changed.is_empty() {
             // Replicas that were waiting for their broker to be unfenced may join now.
             for partition in self.partitions() {
@@ -222,179 +215,10 @@ impl ReplicaManager {
         self.count();
     }
 
-    async fn apply_partition(self: &Arc<Self>, image: &Arc<MetadataImage>, id: TopicIdPartition) {
-        let Some(registration) = image.partition(id) else {
-            return;
-        };
-        let Some(topic) = image.topic_by_id(id.topic_id) else {
-            return;
-        };
-        if !registration.replicas.contains(&self.host.local) {
-            self.offline.lock().remove(&id);
-            if self.partition(id).is_some() {
-                self.remove(id, &topic.name).await;
-            }
-            return;
-        }
-        if self.offline.lock().contains(&id) {
-            return;
-        }
-        let partition = match self.partition(id) {
-            Some(partition) => partition,
-            None => match self.make(image, id, registration, &topic.name).await {
-                Some(partition) => partition,
-                None => return,
-            },
-        };
-        match partition.apply_registration(registration) {
-            RoleChange::Leads { newly: false } | RoleChange::Follows { unchanged: true, .. } => {}
-            RoleChange::Leads { newly: true } | RoleChange::Leaderless => self.fetchers.unfollow(id),
-            RoleChange::Follows {
-                leader,
-                leader_epoch,
-                unchanged: false,
-            } => {
-                self.fetchers.follow(&partition, leader, leader_epoch);
-            }
-        }
-    }
-
-    async fn make(
-        self: &Arc<Self>,
-        image: &Arc<MetadataImage>,
-        id: TopicIdPartition,
-        registration: &PartitionRegistration,
-        topic: &TopicName,
-    ) -> Option<Arc<Partition>> {
-        let settings = self.settings(image, topic);
-        let found = {
-            let mut found = self.found.lock();
-            // A log of another topic id under this name is of a topic that was deleted: closed here, its directory makes
-            // way below. Left as a stray it would later take the new partition's directory with it (RM-1).
-            found.retain(|other, log| *other == id || log.topic != *topic || other.partition != id.partition);
-            found.remove(&id)
-        };
-        let (log, directory, high_watermark) = match found {
-            Some(mut found) => {
-                found.log.set_config(settings.log.clone());
-                (found.log, found.directory, found.high_watermark)
-            }
-            // Its log may lie in the directory that can't be read: an empty one in its place would stand for what it held.
-            None if self.logs.any_offline() && !registration.is_new() => {
-                self.mark_offline(vec![id]);
-                return None;
-            }
-            None => {
-                let name = TopicPartition {
-                    topic: topic.clone(),
-                    partition: id.partition,
-                };
-                let (logs, config, now) = (Arc::clone(&self.logs), settings.log.clone(), self.host.clock.now());
-                let directory = self.logs.choose();
-                let created = self
-                    .pool_of(directory)
-                    .run(move || logs.create(directory, &name, id, config, now));
-                match self.unless_offline(directory, created).await {
-                    Some(Ok(log)) => (log, directory, Offset::ZERO),
-                    None => {
-                        self.mark_offline(vec![id]);
-                        return None;
-                    }
-                    Some(Err(error)) => {
-                        tracing::warn!(%id, topic = %topic, %error, "the replica's log can't be made");
-                        if error.is_full() {
-                            self.missing.lock().insert(id);
-                        } else {
-                            self.mark_offline(vec![id]);
-                        }
-                        return None;
-                    }
-                }
-            }
-        };
-        let partition = Partition::new(
-            id,
-            topic.clone(),
-            Arc::clone(&self.host),
-            ReplicaDisk {
-                log,
-                directory,
-                health: Arc::clone(self.logs.health(directory)),
-            },
-            settings,
-            high_watermark,
-        );
-        self.hosted.write().insert(
-            id,
-            Hosted {
-                partition: Arc::clone(&partition),
-                directory,
-            },
-        );
-        Some(partition)
-    }
-
-    async fn remove(self: &Arc<Self>, id: TopicIdPartition, topic: &TopicName) {
-        self.fetchers.unfollow(id);
-        let Some(hosted) = self.hosted.write().remove(&id) else {
-            return;
-        };
-        hosted.partition.retire();
-        let ending = Some(hosted.partition);
-        self.retire_directory(hosted.directory, id, topic, ending).await;
-    }
-
-    /// `ending` may still be flushed by somebody.
-    async fn retire_directory(
-        self: &Arc<Self>,
-        directory: usize,
-        id: TopicIdPartition,
-        topic: &TopicName,
-        ending: Option<Arc<Partition>>,
-    ) {
-        let name = TopicPartition {
-            topic: topic.clone(),
-            partition: id.partition,
-        };
-        let logs = Arc::clone(&self.logs);
-        let retiring = self.pool_of(directory).run(move || {
-            if let Some(partition) = ending {
-                partition.end_flushes();
-            }
-            logs.retire(directory, &name, id)
-        });
-        let retired = self.unless_offline(directory, retiring).await;
-        match retired {
-            Some(Ok(removal)) => {
-                let pool = self.pool_of(directory).clone();
-                tokio::spawn(async move {
-                    if let Some(Err(error)) = pool.run(move || removal.run()).await {
-                        tracing::warn!(%error, "a deleted partition's directory stays until the next start");
-                    }
-                });
-            }
-            Some(Err(error)) => tracing::warn!(%id, %error, "a deleted partition's directory could not be renamed"),
-            None => {}
-        }
-    }
-
-    /// Once, with the first image that holds this broker's registration: logs of no replica of ours are removed.
-    async fn remove_strays(self: &Arc<Self>, image: &Arc<MetadataImage>) {
-        if image
-            .broker(self.host.local)
-            .is_none_or(|broker| broker.epoch != self.host.broker_epoch())
-        {
-            return;
-        }
-        if std::mem::replace(&mut *self.sorted_out.lock(), true) {
-            return;
-        }
-        let strays: Vec<(TopicIdPartition, FoundLog)> = self.found.lock().drain().collect();
-        for (id, stray) in strays {
-            tracing::info!(topic = %stray.topic, partition = %id.partition, "removes a replica that is no longer assigned here");
-            drop(stray.log);
-            self.retire_directory(stray.directory, id, &stray.topic, None).await;
-        }
+    fn hosted_of(&self, topics: &BTreeMap<TopicId, TopicName>) -> Vec<(TopicIdPartition, TopicName)> {
+        let hosted = self.hosted.read();
+        let of_them = |id: &TopicIdPartition| Some((*id, topics.get(&id.topic_id)?.clone()));
+        hosted.keys().filter_map(of_them).collect()
     }
 
     /// Updates the gauges.

@@ -195,9 +195,7 @@ impl ReplicaManager {
         let _one = self.applying.lock().await;
         let missing = std::mem::take(&mut *self.missing.lock());
         let image = self.host.image.load_full();
-        for id in missing {
-            self.apply_partition(&image, id).await;
-        }
+        self.apply_partitions(&image, &missing).await;
     }
 
     /// Updates the directories' gauges.

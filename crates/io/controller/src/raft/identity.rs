@@ -18,6 +18,7 @@ use storage::{FileLock, FileSystem};
 use tokio::sync::watch;
 use types::{BrokerId, ClusterId, DirectoryId, Uuid};
 
+use super::runtime::handed_over;
 use super::slot_file::SlotFile;
 use super::{QuorumConfig, QuorumError, proto};
 
@@ -182,7 +183,7 @@ impl Identity {
             voted: stored.voted,
             recoveries: stored.recoveries,
         };
-        stored.file.write_durably(&encoded.encode_to_vec())
+        handed_over(|| stored.file.write_durably(&encoded.encode_to_vec()))
     }
 }
 

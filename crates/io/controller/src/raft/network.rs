@@ -27,6 +27,7 @@ use super::node::report_fatal;
 use super::peers::Peers;
 use super::proto::raft_request::Call;
 use super::proto::raft_response::Reply;
+use super::runtime::handed_over;
 use super::snapshots::SnapshotFile;
 use super::type_config::{Member, Metrics, MetricsReceiver, Snapshot, TypeConfig, Vote};
 use super::{FatalError, RaftTransport, TransportError, VoterAddress, proto};
@@ -278,8 +279,7 @@ impl Peer {
             if !resumption.goes_on(position, CHUNK_BYTES as u64) {
                 return Err(Self::unbelievable("a snapshot that is asked for again and again").into());
             }
-            data = file
-                .read(position, CHUNK_BYTES)
+            data = handed_over(|| file.read(position, CHUNK_BYTES))
                 .map_err(|error| RPCError::from(NetworkError::new(&error)))?;
         }
     }

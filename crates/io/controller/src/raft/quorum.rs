@@ -23,8 +23,8 @@ use super::status::QuorumStatus;
 use super::type_config::{Outcome, Proposal};
 use super::{Leadership, QuorumConfig, RaftThreads, RaftTransport, VoterAddress, start};
 
-/// Raft's threads; more would only wake each other.
-const THREADS: usize = 2;
+/// Raft's thread; more would wake each other for every message. What waits for the disk, or takes long, is handed over.
+const THREADS: usize = 1;
 /// Threads for what blocks or takes long: snapshots, and decisions and entries that are handed over.
 const BLOCKING_THREADS: usize = 8;
 

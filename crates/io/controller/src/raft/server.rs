@@ -24,6 +24,7 @@ use super::proto;
 use super::proto::raft_request::Call;
 use super::proto::raft_response::Reply;
 use super::proto::refusal::Reason;
+use super::runtime::handed_over;
 use super::snapshots::SnapshotFile;
 use super::type_config::Member;
 
@@ -215,7 +216,7 @@ impl Node {
             receiving.meta == meta && receiving.total_bytes == chunk.total_bytes && receiving.crc32c == chunk.crc32c
         });
         if !same {
-            let (path, file) = self.snapshots.receiving()?;
+            let (path, file) = handed_over(|| self.snapshots.receiving())?;
             let (total_bytes, crc32c) = (chunk.total_bytes, chunk.crc32c);
             *receiving = Some(Receiving {
                 meta,
@@ -232,7 +233,7 @@ impl Node {
         let fits = chunk.position == current.received
             && current.received.saturating_add(chunk.data.len() as u64) <= current.total_bytes;
         if fits && !chunk.data.is_empty() {
-            current.file.write_all_at(&chunk.data, chunk.position)?;
+            handed_over(|| current.file.write_all_at(&chunk.data, chunk.position))?;
             current.received += chunk.data.len() as u64;
         }
         if !chunk.install || current.received != current.total_bytes {
@@ -253,7 +254,7 @@ impl Node {
         };
         let response = self
             .raft
-            .install_full_snapshot(vote, snapshot.to_raft()?)
+            .install_full_snapshot(vote, handed_over(|| snapshot.to_raft())?)
             .await
             .map_err(stopped)?;
         Ok(chunk_answer(total_bytes, &response.vote, true))

@@ -203,7 +203,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
-        self.snapshots.newest().map(|snapshot| snapshot.to_raft()).transpose()
+        let newest = self.snapshots.newest();
+        newest.map(|snapshot| handed_over(|| snapshot.to_raft())).transpose()
     }
 }
 

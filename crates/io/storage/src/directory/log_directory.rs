@@ -136,24 +136,47 @@ impl LogDirectory {
         Ok(found)
     }
 
-    /// Takes a partition's directory out of use (its topic was deleted, or it is stray): renamed at once and durably, so
-    /// that a new partition of that name may be made; removed by the task. The partition's log must be dropped before.
+    /// Takes partitions' directories out of use (their topics were deleted, or they are stray): renamed at once and durably, so
+    /// that new partitions of these names may be made; removed by the tasks, in the same order. Their logs must be dropped before.
+    /// `None` for one that is missing.
     ///
     /// # Errors
     /// `Storage`.
-    pub fn retire_partition(
+    pub fn retire_partitions(
         &self,
-        partition: &TopicPartition,
-        unique: Uuid,
-    ) -> Result<DirectoryRemoval, DirectoryError> {
-        let from = self.partition_path(partition);
-        let to = self.path.join(partition_directory::retired_name(partition, unique));
-        self.file_system.rename(&from, &to).during("rename", &from)?;
+        partitions: &[(&TopicPartition, Uuid)],
+    ) -> Result<Vec<Option<DirectoryRemoval>>, DirectoryError> {
+        let mut retired = Vec::with_capacity(partitions.len());
+        for (partition, unique) in partitions {
+            let from = self.partition_path(partition);
+            let path = self.free_name(partition, *unique)?;
+            retired.push(match self.file_system.rename(&from, &path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                renamed => {
+                    renamed.during("rename", &from)?;
+                    Some(DirectoryRemoval {
+                        file_system: Arc::clone(&self.file_system),
+                        path,
+                    })
+                }
+            });
+        }
+        // Before any file goes: under its old name a directory must not lack some of them after a power cut.
         self.file_system.sync_dir(&self.path).during("sync", &self.path)?;
-        Ok(DirectoryRemoval {
-            file_system: Arc::clone(&self.file_system),
-            path: to,
-        })
+        Ok(retired)
+    }
+
+    /// The replica may have been here and gone before, and the older directory still be there.
+    fn free_name(&self, partition: &TopicPartition, unique: Uuid) -> Result<PathBuf, DirectoryError> {
+        let mut unique = unique.as_u128();
+        loop {
+            let name = partition_directory::retired_name(partition, Uuid::from_u128(unique));
+            let path = self.path.join(name);
+            if !self.file_system.exists(&path).during("stat", &path)? {
+                return Ok(path);
+            }
+            unique = unique.wrapping_add(1);
+        }
     }
 
     /// What is left of partitions that were on their way out when the process ended.

@@ -124,11 +124,25 @@ fn partitions_are_listed_and_retired_ones_are_leftovers() {
         ]
     );
 
-    let removal = directory
-        .retire_partition(&partition("orders", 0), Uuid::from_u128(77))
+    let unique = Uuid::from_u128(77);
+    let mut removals = directory
+        .retire_partitions(&[(&partition("gone", 0), unique), (&partition("orders", 0), unique)])
         .unwrap();
     assert_eq!(directory.partitions().unwrap().len(), 1);
+    assert!(matches!(removals.as_slice(), [None, Some(_)]));
     assert_eq!(directory.leftovers().unwrap().len(), 1);
-    removal.run().unwrap();
+    // It comes back and goes again before the first directory is removed.
+    let path = directory.partition_path(&partition("orders", 0));
+    disk.create_dir_all(&path).unwrap();
+    removals.extend(
+        directory
+            .retire_partitions(&[(&partition("orders", 0), unique)])
+            .unwrap(),
+    );
+    assert_eq!(directory.leftovers().unwrap().len(), 2);
+    removals
+        .into_iter()
+        .flatten()
+        .for_each(|removal| removal.run().unwrap());
     assert_eq!(directory.leftovers().unwrap().len(), 0);
 }

@@ -62,13 +62,20 @@ impl Log {
         if !found {
             fs.create_dir_all(directory).during("create", directory)?;
         }
-        check_topic_id(fs, directory, topic_id)?;
-        let bases = tidy(fs, directory)?;
-        let epochs = read_epochs(fs, directory)?;
+        let (bases, epochs) = if found {
+            check_topic_id(fs, directory, topic_id)?;
+            (tidy(fs, directory)?, read_epochs(fs, directory)?)
+        } else {
+            // Of thousands of new partitions each look for what can't be there would cost as much as making them.
+            partition_metadata::write(fs, directory, topic_id)?;
+            (Vec::new(), None)
+        };
         let unsynced_names = !found || !input.clean_shutdown;
+        let log_start = input.log_start_offset.max(Offset::ZERO);
         let first = match bases.first() {
             Some(first) => ActiveSegment::bare(directory, *first, input.now),
-            None => ActiveSegment::create(fs, directory, input.log_start_offset.max(Offset::ZERO), input.now)?,
+            None if found => ActiveSegment::create(fs, directory, log_start, input.now)?,
+            None => ActiveSegment::create_file(fs, directory, log_start, input.now)?,
         };
         let start = first.base_offset;
         let tail = TailCache::new(config.tail_cache_bytes, TailBudget::default(), start);
@@ -94,7 +101,7 @@ impl Log {
             directory_synced: !unsynced_names,
             generation: 0,
         };
-        let interrupted = log.truncation_is_pending()?;
+        let interrupted = found && log.truncation_is_pending()?;
         let intact = bases.is_empty() || log.load_segments(&bases, &input, epochs.is_none())?;
         if interrupted || !intact {
             log.make_cut_durable()?;

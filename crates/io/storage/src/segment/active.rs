@@ -55,12 +55,22 @@ impl ActiveSegment {
         base_offset: Offset,
         now: TimestampMs,
     ) -> Result<Self, LogError> {
-        let path = file_names::segment_file(directory, base_offset, LOG);
         for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
             let derived = file_names::segment_file(directory, base_offset, suffix);
             crate::atomic_file::ignore_not_found(file_system.remove_file(&derived)).during("remove", &derived)?;
         }
         // Last of what may find no room: an empty segment that the log knows nothing of would end it for a restart.
+        Self::create_file(file_system, directory, base_offset, now)
+    }
+
+    /// A new segment's file where nothing of another one can be.
+    pub(crate) fn create_file(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        base_offset: Offset,
+        now: TimestampMs,
+    ) -> Result<Self, LogError> {
+        let path = file_names::segment_file(directory, base_offset, LOG);
         let file = file_system.open(&path, OpenMode::CREATE).during("create", &path)?;
         if !file.is_empty().during("stat", &path)? {
             file.set_len(0).during("truncate", &path)?;

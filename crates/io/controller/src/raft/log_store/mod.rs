@@ -34,6 +34,7 @@ use self::index::{LogIndex, Slot};
 use self::load::{Evidence, load};
 use self::writer::LogWriter;
 use super::codec::{log_id_from, log_id_to, vote_from, vote_to};
+use super::runtime::handed_over;
 use super::slot_file::SlotFile;
 use super::type_config::{Entry, LogId, TypeConfig, Vote};
 use super::{FatalError, QuorumConfig, proto};
@@ -206,22 +207,26 @@ impl LogStore {
     }
 
     fn read(&self, range: (u64, u64), limit_bytes: u64) -> io::Result<Vec<Entry>> {
-        self.find(range, limit_bytes)
-            .into_iter()
-            .map(|found| match found {
-                Found::Cached(entry) => Ok(entry),
-                Found::Stored {
-                    file,
-                    segment,
-                    position,
-                    frame_bytes,
-                    index,
-                } => {
-                    let file = file.ok_or_else(|| io::Error::other(format!("segment {segment} is not open")))?;
-                    read_stored(file.as_ref(), segment, position, frame_bytes, index)
-                }
-            })
-            .collect()
+        let found = self.find(range, limit_bytes);
+        let stored = found.iter().any(|found| matches!(found, Found::Stored { .. }));
+        let read = || found.into_iter().map(Self::read_found).collect();
+        if stored { handed_over(read) } else { read() }
+    }
+
+    fn read_found(found: Found) -> io::Result<Entry> {
+        match found {
+            Found::Cached(entry) => Ok(entry),
+            Found::Stored {
+                file,
+                segment,
+                position,
+                frame_bytes,
+                index,
+            } => {
+                let file = file.ok_or_else(|| io::Error::other(format!("segment {segment} is not open")))?;
+                read_stored(file.as_ref(), segment, position, frame_bytes, index)
+            }
+        }
     }
 
     /// Adds entries to the index and says what is to be written where.
