@@ -77,12 +77,16 @@ impl Programs {
 
     /// What one of Kafka's own programs says.
     pub(super) fn kafka_tool(&self, class: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let log = std::env::temp_dir().join(format!("kafka-tool-{}.log", std::process::id()));
         let output = Command::new("java")
+            .arg(format!("-Dkafka.logfile={}", log.display()))
             .args(&self.java)
             .arg(class)
             .args(arguments)
             .output();
         let output = output.context("no java")?;
+        // There is none when it had nothing to say.
+        let _ = std::fs::remove_file(&log);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(
             output.status.success(),

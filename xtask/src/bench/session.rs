@@ -70,6 +70,12 @@ impl Session<'_> {
         };
         loaded.run(results)?;
         self.restarts(&mut nodes, results)?;
+        let loaded = Loaded {
+            session: self,
+            nodes: &nodes,
+        };
+        loaded.create_topics(results)?;
+        self.many(&mut nodes, results)?;
         nodes.stop()?;
         nodes.wipe()
     }
@@ -107,6 +113,11 @@ impl Session<'_> {
             self.served_after("restart-all", seconds, results);
             Loaded { session: self, nodes }.delete("restart-all")?;
         }
+        Ok(())
+    }
+
+    /// A cluster of many partitions: when it is at rest, and how it starts.
+    fn many(&self, nodes: &mut Nodes, results: &mut Results) -> anyhow::Result<()> {
         if self.wants("many") {
             let partitions = self.scaled(MANY);
             Loaded { session: self, nodes }.create("many", &partitions)?;
