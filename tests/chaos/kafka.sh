@@ -4,13 +4,15 @@
 # kafka.sh FOLDER kill|stop|start|pause|resume NODE
 # kafka.sh FOLDER down            ends all of them
 # kafka.sh FOLDER java            prints java's arguments for Kafka's classes, one a line: for nodes that somebody else starts
+# BROKER_VERSION takes another release, without Kafka's tools.
 # Data, logs and process numbers are in FOLDER, the jars in ~/.cache/klamm-compat (COMPAT_HOME). Wants a JDK and Maven.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-[ $# -ge 2 ] || { sed -n 2,7p "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n 2,8p "$0"; exit 2; }
 mkdir -p "$1"
 folder=$(cd "$1" && pwd) action=$2 node=${3:-}
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
+version=${BROKER_VERSION:-$version}
 jars=${COMPAT_HOME:-$HOME/.cache/klamm-compat}/kafka-$version
 # Kafka's own options of a broker (kafka-server-start.sh, kafka-run-class.sh).
 java_options=(-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35
@@ -56,7 +58,7 @@ X
 
 fetch_jars() {
   cmp -s "$here/pom.xml" "$jars/.complete" && return
-  mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$jars" >&2
+  mvn -B -q -f "$here/pom.xml" ${BROKER_VERSION:+"-Dkafka.version=$BROKER_VERSION" -Dbroker.only} dependency:copy-dependencies "-DoutputDirectory=$jars" >&2
   cp "$here/pom.xml" "$jars/.complete"
 }
 
@@ -104,5 +106,5 @@ case $action in
   stop) kill -TERM "$(pid "$node")" && gone "$node" 120 ;;
   pause) kill -STOP "$(pid "$node")" ;;
   resume) kill -CONT "$(pid "$node")" ;;
-  *) sed -n 2,7p "$0"; exit 2 ;;
+  *) sed -n 2,8p "$0"; exit 2 ;;
 esac

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# run.sh [PART..]   real clients against three Klamm nodes. Parts: kcat python java tools dump (default: all, in this order)
+# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools go node dump, in this order
 #
-#   kcat      kcat: every codec, keys, groups              python   confluent-kafka: producers, consumers, groups, admin
-#   java      kafka-clients 4.4.0 and 3.9.1               tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
+#   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
+#   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
+#   go        franz-go, sarama, kafka-go                  node     kafkajs, @platformatic/kafka, kafka-javascript
+#   old       kcat's checks with librdkafka 1.9.2
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
 #
 # KLAMM_BIN      the binary (default: the release build)
 # BOOTSTRAP      a running cluster to use in its place; `dump` then wants its log directories in LOG_DIRS
 # COMPAT_HOME    where clients are installed (default: ~/.cache/klamm-compat), kept between runs
-# Wants kcat, python3 with venv, a JDK and Maven. The last line counts the checks.
+# Wants kcat, python3 with venv, a JDK and Maven, Go, Node 20 with npm; where kafka-javascript's binary can't be had, a C++ compiler and
+# OpenSSL's headers, too. The last line counts the checks.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export COMPAT_HOME=${COMPAT_HOME:-$HOME/.cache/klamm-compat}
@@ -43,7 +46,7 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat python java tools dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools go node dump)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
@@ -53,9 +56,12 @@ export BOOTSTRAP LOG_DIRS=${LOG_DIRS:-}
 for name in "${parts[@]}"; do
   case $name in
     kcat) part kcat bash "$here/kcat.sh" ;;
+    old) part old bash "$here/kcat-old.sh" ;;
     python) part python bash "$here/python/run.sh" ;;
     java) part java bash "$here/java/run.sh" ;;
     tools) part tools bash "$here/java/tools.sh" ;;
+    go) part go bash "$here/go/run.sh" ;;
+    node) part node bash "$here/node/run.sh" ;;
     dump) part dump bash "$here/java/dump.sh" ;;
     *) echo "no part $name" && exit 2 ;;
   esac

@@ -9,13 +9,13 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
 
-/** The Java producer, consumer and AdminClient. One source for all versions of kafka-clients; prints 'ok' and 'FAIL' lines. */
+/** The Java producer, consumer and AdminClient. One source for all versions of kafka-clients, but for Release; prints 'ok' and 'FAIL' lines. */
 public final class Clients {
     private static final int RECORDS = 500;
     private static final Duration POLL = Duration.ofMillis(200);
-    private static final String RUN = "java-" + ProcessHandle.current().pid();
+    static final String RUN = "java-" + ProcessHandle.current().pid();
     private static String bootstrap;
-    private static Admin admin;
+    static Admin admin;
     private static int failures;
 
     interface Check {
@@ -23,8 +23,7 @@ public final class Clients {
     }
 
     public static void main(String[] arguments) {
-        bootstrap = arguments[0];
-        admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "request.timeout.ms", "20000"));
+        connect(arguments[0]);
         check("describe cluster", Clients::describeCluster);
         check("create, list, describe topic", Clients::topics);
         check("an existing topic is refused", Clients::existingTopic);
@@ -37,15 +36,26 @@ public final class Clients {
         check("a record that is too large is refused", Clients::tooLarge);
         check("a group of one goes on from its commit", Clients::commits);
         check("a second member takes over half, and all when the first leaves", Clients::rebalance);
+        check("a consumer reads from the replica in its rack", Clients::nearestReplica);
+        check("a producer above its quota is made to wait", Clients::quota);
         check("describe and list groups", Clients::groups);
         check("topic configs", Clients::configs);
         check("delete records", Clients::deleteRecords);
         check("delete topic", Clients::deleteTopic);
+        end();
+    }
+
+    static void connect(String servers) {
+        bootstrap = servers;
+        admin = Admin.create(Map.of("bootstrap.servers", bootstrap, "request.timeout.ms", "20000"));
+    }
+
+    static void end() {
         admin.close(Duration.ofSeconds(5));
         System.exit(failures == 0 ? 0 : 1);
     }
 
-    private static void check(String name, Check check) {
+    static void check(String name, Check check) {
         try {
             check.run();
             System.out.println("ok " + name);
@@ -134,7 +144,9 @@ public final class Clients {
         expect(0L, offset(topic, OffsetSpec.earliest()));
         expect(3L, offset(topic, OffsetSpec.latest()));
         expect(1L, offset(topic, OffsetSpec.forTimestamp(1500)));
-        expect(2L, offset(topic, OffsetSpec.maxTimestamp()));
+        if (Release.MAX_TIMESTAMP.isPresent()) {
+            expect(2L, offset(topic, Release.MAX_TIMESTAMP.get()));
+        }
     }
 
     private static void tooLarge() throws Exception {
@@ -179,6 +191,48 @@ public final class Clients {
             first.close(Duration.ofSeconds(10));
             second.close(Duration.ofSeconds(10));
         }
+    }
+
+    /** KIP-392: partition 0 is led by broker 1, the client sits beside broker 3. */
+    private static void nearestReplica() throws Exception {
+        String topic = RUN + "-nearest";
+        get(admin.createTopics(List.of(new NewTopic(topic, Map.of(0, List.of(1, 2, 3))))).all());
+        try (var producer = producer(Map.of())) {
+            for (int i = 0; i < 100; i++) {
+                producer.send(new ProducerRecord<>(topic, "k", "x".repeat(10_000)));
+            }
+        }
+        try (var consumer = consumer(null, Map.of("client.rack", "rack3", "fetch.max.bytes", "100000"))) {
+            consumer.assign(List.of(new TopicPartition(topic, 0)));
+            expect(100, poll(consumer, 100).size());
+            double near = consumer.metrics().values().stream()
+                .filter(metric -> metric.metricName().name().equals("incoming-byte-total"))
+                .filter(metric -> "node-3".equals(metric.metricName().tags().get("node-id")))
+                .mapToDouble(metric -> (Double) metric.metricValue()).sum();
+            expect("most bytes from broker 3", near > 800_000 ? "most bytes from broker 3" : near + " bytes from broker 3");
+        }
+    }
+
+    /** KIP-219: the answer tells how long to wait. */
+    private static void quota() throws Exception {
+        String topic = create("quota", 1, Map.of());
+        String client = RUN + "-limited";
+        var entity = new org.apache.kafka.common.quota.ClientQuotaEntity(Map.of("client-id", client));
+        var limit = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op("producer_byte_rate", 20_000.0);
+        get(admin.alterClientQuotas(List.of(new org.apache.kafka.common.quota.ClientQuotaAlteration(entity, List.of(limit)))).all());
+        var all = get(admin.describeClientQuotas(org.apache.kafka.common.quota.ClientQuotaFilter.all()).entities());
+        expect(20_000.0, all.get(entity).get("producer_byte_rate"));
+        try (var producer = producer(Map.of("client.id", client, "batch.size", "0"))) {
+            for (int i = 0; i < 25; i++) {
+                producer.send(new ProducerRecord<>(topic, "k", "x".repeat(10_000))).get(30, TimeUnit.SECONDS);
+            }
+            double longest = producer.metrics().values().stream()
+                .filter(metric -> metric.metricName().name().equals("produce-throttle-time-max"))
+                .mapToDouble(metric -> (Double) metric.metricValue()).max().orElse(0);
+            expect("told to wait", longest > 0 ? "told to wait" : "never told to wait");
+        }
+        var none = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op("producer_byte_rate", null);
+        get(admin.alterClientQuotas(List.of(new org.apache.kafka.common.quota.ClientQuotaAlteration(entity, List.of(none)))).all());
     }
 
     private static void groups() throws Exception {
@@ -228,7 +282,7 @@ public final class Clients {
 
     // What the checks are made of.
 
-    private static String create(String name, int partitions, Map<String, String> configs) throws Exception {
+    static String create(String name, int partitions, Map<String, String> configs) throws Exception {
         String topic = RUN + "-" + name;
         admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 3).configs(configs))).all().get(30, TimeUnit.SECONDS);
         until(topic + " has its ISR", () -> describe(topic).partitions().stream()
@@ -237,7 +291,7 @@ public final class Clients {
     }
 
     private static TopicDescription describe(String topic) throws Exception {
-        return get(admin.describeTopics(List.of(topic)).allTopicNames()).get(topic);
+        return get(Release.describe(admin, topic)).get(topic);
     }
 
     private static long offset(String topic, OffsetSpec spec) throws Exception {
@@ -245,7 +299,7 @@ public final class Clients {
         return get(admin.listOffsets(Map.of(partition, spec)).all()).get(partition).offset();
     }
 
-    private static void fill(String topic, int count) throws Exception {
+    static void fill(String topic, int count) throws Exception {
         try (var producer = producer(Map.of())) {
             for (int i = 0; i < count; i++) {
                 producer.send(new ProducerRecord<>(topic, "key " + i, "value " + i));
@@ -255,19 +309,24 @@ public final class Clients {
     }
 
     private static KafkaProducer<String, String> producer(Map<String, String> more) {
+        // Before 3.0 the default was 1: what is acknowledged needn't be below the high watermark yet.
         Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "delivery.timeout.ms", "30000",
-            "request.timeout.ms", "10000"));
+            "request.timeout.ms", "10000", "acks", "all"));
         settings.putAll(more);
         return new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());
     }
 
-    private static KafkaConsumer<String, String> consumer(String group, Map<String, String> more) {
+    static KafkaConsumer<String, String> consumer(String group, Map<String, String> more) {
         Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "auto.offset.reset", "earliest",
             "enable.auto.commit", "false", "heartbeat.interval.ms", "500"));
         if (group != null) {
             settings.put("group.id", group);
         }
         settings.putAll(more);
+        if (settings.containsKey("group.protocol")) {
+            // The group's own, told by the coordinator.
+            settings.remove("heartbeat.interval.ms");
+        }
         return new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
     }
 
@@ -283,7 +342,7 @@ public final class Clients {
         }
     }
 
-    private static List<ConsumerRecord<String, String>> poll(KafkaConsumer<String, String> consumer, int count) {
+    static List<ConsumerRecord<String, String>> poll(KafkaConsumer<String, String> consumer, int count) {
         List<ConsumerRecord<String, String>> records = new ArrayList<>();
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
         while (records.size() < count && System.nanoTime() < end) {
@@ -293,7 +352,7 @@ public final class Clients {
     }
 
     @SafeVarargs
-    private static void assigned(int each, KafkaConsumer<String, String>... members) throws Exception {
+    static void assigned(int each, KafkaConsumer<String, String>... members) throws Exception {
         until(members.length + " members with " + each + " partitions each", () -> {
             for (var member : members) {
                 member.poll(POLL);
@@ -302,7 +361,7 @@ public final class Clients {
         });
     }
 
-    private static <T> T get(org.apache.kafka.common.KafkaFuture<T> future) throws Exception {
+    static <T> T get(org.apache.kafka.common.KafkaFuture<T> future) throws Exception {
         return future.get(30, TimeUnit.SECONDS);
     }
 
@@ -333,7 +392,7 @@ public final class Clients {
         throw new AssertionError("not refused with " + expected);
     }
 
-    private static void expect(Object expected, Object found) {
+    static void expect(Object expected, Object found) {
         if (!Objects.equals(expected, found)) {
             throw new AssertionError("expected " + expected + ", found " + found);
         }

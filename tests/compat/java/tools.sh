@@ -43,7 +43,7 @@ configs() { # set, shown, taken back; an unknown key is refused
   main_class kafka.admin.ConfigCommand "${of[@]}" --describe --all >"$WORK/configs" || return
   grep -E 'cleanup.policy|segment.ms|min.insync' "$WORK/configs"
   grep -q 'cleanup.policy=compact,delete .*DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete' "$WORK/configs" &&
-    grep -q 'segment.ms=604800000 .*DEFAULT_CONFIG:log.roll.hours=168' "$WORK/configs" &&
+    grep -q 'segment.ms=604800000 .*synonyms={}' "$WORK/configs" &&
     grep -q 'min.insync.replicas=2 .*STATIC_BROKER_CONFIG:min.insync.replicas=2' "$WORK/configs" || return
   ! main_class kafka.admin.ConfigCommand "${of[@]}" --alter --add-config nonsense=1 >/dev/null 2>&1
 }

@@ -16,6 +16,8 @@ use crate::columns::{columns, thousands};
 const EVERY: &str = "1s";
 /// Records a second.
 const RATE: &str = "1500";
+/// One of each kind: cooperative and range of the classic protocol, and the consumer protocol.
+const GROUPS: &str = "3";
 
 /// What is asked for.
 #[derive(Debug)]
@@ -100,6 +102,8 @@ fn arguments(run: &PlannedRun) -> Vec<String> {
         EVERY,
         "--rate",
         RATE,
+        "--groups",
+        GROUPS,
     ]
     .map(str::to_owned)
     .to_vec();

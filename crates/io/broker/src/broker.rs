@@ -16,6 +16,7 @@ use types::{BootId, BrokerEpoch, ClusterId};
 
 use crate::apis::ApiState;
 use crate::blocking::BlockingPool;
+use crate::client_quotas::ClientQuotas;
 use crate::clock::Clock;
 use crate::context::{BrokerContext, NewUuid};
 use crate::controller_client::ControllerClient;
@@ -211,6 +212,7 @@ impl Broker {
             publisher,
             session: session.state(),
             apis: ApiState::new(&config.network),
+            quotas: ClientQuotas::new(config.quotas),
             groups,
             new_uuid: Arc::clone(new_uuid),
         });

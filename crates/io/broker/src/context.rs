@@ -2,15 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use config::ServerConfig;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use types::Uuid;
 use wire::RequestHeader;
 
 use crate::apis::ApiState;
+use crate::client_quotas::ClientQuotas;
 use crate::controller_client::ControllerClient;
 use crate::coordinator::GroupCoordinator;
 use crate::metadata::{MetadataPublisher, SessionState};
@@ -36,6 +39,8 @@ pub struct BrokerContext {
     pub apis: ApiState,
     /// The groups whose logs this broker leads.
     pub groups: Arc<GroupCoordinator>,
+    /// What clients have used lately.
+    pub quotas: ClientQuotas,
     /// Fresh random ids (member ids, session ids); seeded in the simulator.
     pub new_uuid: Arc<dyn NewUuid>,
 }
@@ -68,4 +73,23 @@ pub struct ClientConnection {
     pub id: u64,
     /// When it was accepted.
     pub opened: Instant,
+    /// Until when nothing more is read from it.
+    pub muted_until: Mutex<Option<Instant>>,
+}
+
+impl ClientConnection {
+    /// Its client waits so long from now on (KIP-219).
+    pub fn mute(&self, wait: Duration) {
+        if !wait.is_zero() {
+            let until = Instant::now() + wait;
+            let mut muted = self.muted_until.lock();
+            *muted = Some(muted.map_or(until, |before| before.max(until)));
+        }
+    }
+
+    /// Until when it waits, if it does.
+    #[must_use]
+    pub fn muted(&self) -> Option<Instant> {
+        self.muted_until.lock().filter(|until| *until > Instant::now())
+    }
 }

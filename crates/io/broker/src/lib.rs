@@ -3,6 +3,7 @@
 mod apis;
 mod blocking;
 mod broker;
+mod client_quotas;
 mod clock;
 mod context;
 mod controller_client;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use storage::{
     Checkpoint, CheckpointEntry, DirectoryHealth, DirectoryRemoval, FileSystem, Incarnation, Log, LogConfig,
-    LogDirectory, LogError, MetaProperties, OpenInput,
+    LogDirectory, LogError, MetaProperties, OpenInput, RetiredPartition,
 };
 use tokio::time::Instant;
 use types::{
@@ -373,7 +373,9 @@ impl LogManager {
                 // A topic of that name was deleted while this broker was away.
                 tracing::info!(%partition, %found, "removes the log of a deleted topic of the same name");
                 let retired = directory.retire_partitions(&[(partition, found.0)])?;
-                retired.into_iter().flatten().try_for_each(DirectoryRemoval::run)?;
+                for removal in retired {
+                    removal?.map_or(Ok(()), DirectoryRemoval::run)?;
+                }
                 Log::open(directory.shared_file_system(), &path, id.topic_id, config, input)?
             }
             other => other?,
@@ -398,15 +400,15 @@ impl LogManager {
             })
     }
 
-    /// Takes partitions' directories out of use; the returned work removes them, `None` for one that is missing.
+    /// Takes partitions' directories out of use; the returned work removes them.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's; then nothing may be removed.
     pub fn retire(
         &self,
         at: usize,
         partitions: &[(TopicPartition, TopicId)],
-    ) -> Result<Vec<Option<DirectoryRemoval>>, LogManagerError> {
+    ) -> Result<Vec<RetiredPartition>, LogManagerError> {
         partitions.iter().for_each(|_| self.forget(at));
         let names: Vec<(&TopicPartition, Uuid)> = partitions.iter().map(|(name, id)| (name, id.0)).collect();
         Ok(self.open_directory(at)?.retire_partitions(&names)?)

@@ -155,6 +155,8 @@ fn is_clients_change(request: &Request) -> bool {
             | Request::ElectLeaders(_)
             | Request::AlterPartitionReassignments(_)
             | Request::UnregisterBroker(_)
+            | Request::AlterClientQuotas(_)
+            | Request::UpdateFeatures(_)
     )
 }
 

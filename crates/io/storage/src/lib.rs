@@ -23,7 +23,7 @@ pub mod testing;
 pub use atomic_file::{create_dir_durably, read_file, read_text, write_file_atomically};
 pub use directory::{
     Checkpoint, CheckpointEntry, DirectoryError, DirectoryRemoval, Incarnation, LogDirectory, MetaProperties,
-    PartitionDirectory,
+    PartitionDirectory, RetiredPartition,
 };
 pub use directory_health::{DATA_RESERVE_BYTES, DirectoryHealth, DirectoryStatus, PendingCall, RESUME_BYTES};
 pub use file_system::{File, FileLock, FileSystem, OpenMode};

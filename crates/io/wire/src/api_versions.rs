@@ -1,6 +1,6 @@
 //! The answer to an `ApiVersions` request of a version that is not served (KIP-511).
 //!
-//! Kafka 4.4's clients open with version 5, later ones with more. They understand version 0 in any case and retry with
+//! Clients later than Kafka 4.4's open with a version above 5. They understand version 0 in any case and retry with
 //! the range that it carries, so this body must stay what Kafka sends: error 35, one entry, response header 0.
 
 use bytes::{BufMut, BytesMut};
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_gets_error_35_with_the_range_of_api_versions_only() {
-        let expected = [0, 0, 0, 16, 0, 0, 0, 7, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4];
+        let expected = [0, 0, 0, 16, 0, 0, 0, 7, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 5];
         assert_eq!(api_versions_fallback(7).to_bytes()[..], expected);
     }
 }

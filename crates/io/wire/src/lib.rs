@@ -14,6 +14,7 @@
 
 mod api_versions;
 mod apis;
+mod beyond_codec;
 mod client;
 mod decode_guard;
 mod fetch_response;
@@ -26,6 +27,7 @@ pub use api_versions::api_versions_fallback;
 pub use apis::{
     ApiKey, ServedApi, advertised_min_version, request_header_version, response_header_version, served_api, served_apis,
 };
+pub use beyond_codec::{TopicReference, meant_node, topic_reference};
 pub use client::{ApiRange, Client, ClientError};
 pub use decode_guard::{DECODED_ELEMENTS_MAX, GuardError, Violation, check_body};
 pub use fetch_response::{

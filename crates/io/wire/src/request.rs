@@ -10,6 +10,7 @@ use kafka_protocol::protocol::Request;
 use thiserror::Error;
 
 use crate::apis::{request_header_version, served_api};
+use crate::beyond_codec::{request_codec_version, request_for_codec};
 use crate::decode_guard::{GuardError, check_body, check_header};
 
 /// What precedes each request's body (Kafka's `RequestHeader`, versions 1 and 2).
@@ -123,11 +124,14 @@ pub fn decode_body<T: Request>(version: i16, mut body: Bytes) -> Result<T, Decod
     }
     let length = check_body(api_key, version, &body).map_err(|error| malformed(api_key, version, error))?;
     body.truncate(length);
-    T::decode(&mut body, version).map_err(|error| DecodeError::Malformed {
+    let refused = |reason: String| DecodeError::Malformed {
         api_key,
         version,
-        reason: MalformedReason::Codec(error.to_string()),
-    })
+        reason: MalformedReason::Codec(reason),
+    };
+    let mut body =
+        request_for_codec(api_key, version, body).ok_or_else(|| refused("it ends within a field".to_owned()))?;
+    T::decode(&mut body, request_codec_version(api_key, version)).map_err(|error| refused(error.to_string()))
 }
 
 fn malformed(api_key: i16, version: i16, error: GuardError) -> DecodeError {

@@ -8,6 +8,7 @@ use kafka_protocol::protocol::{Encodable, Message};
 use thiserror::Error;
 
 use crate::apis::response_header_version;
+use crate::beyond_codec::{codec_version, response_from_codec};
 
 /// A response ready for the socket: the size prefix, the header and the body, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,7 +91,8 @@ pub fn encode_response<T: Encodable + Message>(
     response: &T,
 ) -> Result<ResponseFrame, EncodeError> {
     let unsupported = EncodeError::UnsupportedVersion { api_key, version };
-    if version < T::VERSIONS.min || version > T::VERSIONS.max {
+    let codec_version = codec_version(api_key, version);
+    if codec_version < T::VERSIONS.min || codec_version > T::VERSIONS.max {
         return Err(unsupported);
     }
     let header_version = response_header_version(api_key, version).ok_or(unsupported)?;
@@ -100,13 +102,19 @@ pub fn encode_response<T: Encodable + Message>(
         reason,
     };
     let body_bytes = response
-        .compute_size(version)
+        .compute_size(codec_version)
         .map_err(|error| codec(error.to_string()))?;
     let mut buffer = BytesMut::with_capacity(HEADER_BYTES_MAX + body_bytes);
     put_header(&mut buffer, header_version, correlation_id);
     response
-        .encode(&mut buffer, version)
+        .encode(&mut buffer, codec_version)
         .map_err(|error| codec(error.to_string()))?;
+    if codec_version != version {
+        let header_bytes = SIZE_BYTES + 4 + usize::from(header_version >= 1);
+        let body = buffer.split_off(header_bytes).freeze();
+        let rewritten = response_from_codec(api_key, version, body);
+        buffer.put(rewritten.ok_or_else(|| codec("the codec's bytes are not understood".to_owned()))?);
+    }
     let size = frame_size(api_key, buffer.len() - SIZE_BYTES)?;
     if let Some(prefix) = buffer.first_chunk_mut::<SIZE_BYTES>() {
         *prefix = size.to_be_bytes();

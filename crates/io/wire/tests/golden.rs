@@ -104,10 +104,10 @@ fn api_versions_requests_of_every_served_version_are_read() {
     }
 }
 
-/// Kafka 4.4's clients open with version 5; what follows the correlation id may be anything by then.
+/// Later clients than Kafka 4.4's open with a version above 5; what follows the correlation id may be anything by then.
 #[test]
 fn api_versions_of_an_unknown_version_get_a_correlation_id_and_the_fallback() {
-    for version in [5, 99, i16::MAX, -1] {
+    for version in [6, 99, i16::MAX, -1] {
         let mut frame = BytesMut::new();
         frame.put_i16(18);
         frame.put_i16(version);
@@ -124,7 +124,7 @@ fn api_versions_of_an_unknown_version_get_a_correlation_id_and_the_fallback() {
             Err(DecodeError::UnsupportedVersion { api_key: 18, version })
         );
     }
-    let expected = [0, 0, 0, 16, 1, 2, 3, 4, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4];
+    let expected = [0, 0, 0, 16, 1, 2, 3, 4, 0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 5];
     assert_eq!(wire::api_versions_fallback(CORRELATION_ID).to_bytes()[..], expected);
 }
 
@@ -189,12 +189,11 @@ fn records_of_a_produce_request_are_a_slice_of_its_frame() {
 fn what_is_not_served_is_told_apart_from_what_is_malformed() {
     let unsupported = DecodeError::UnsupportedVersion { api_key: 0, version: 2 };
     assert_eq!(decode_body::<ProduceRequest>(2, Bytes::new()), Err(unsupported));
-    // Its request has no version 10 in the codec, though its response has.
     let unsupported = DecodeError::UnsupportedVersion {
         api_key: 8,
-        version: 10,
+        version: 11,
     };
-    assert_eq!(decode_body::<OffsetCommitRequest>(10, Bytes::new()), Err(unsupported));
+    assert_eq!(decode_body::<OffsetCommitRequest>(11, Bytes::new()), Err(unsupported));
     assert_eq!(
         decode_body::<SaslHandshakeRequest>(1, Bytes::new()),
         Err(DecodeError::UnknownApi { api_key: 17 })

@@ -24,7 +24,7 @@ where
         let size = i32::from_be_bytes(*frame.to_bytes().first_chunk().unwrap());
         assert_eq!(usize::try_from(size).unwrap() + 4, frame.len());
     }
-    let max = <R::Response as Message>::VERSIONS.max;
+    let max = <R::Response as Message>::VERSIONS.max.max(api.max);
     let expected = EncodeError::UnsupportedVersion {
         api_key: R::KEY,
         version: max + 1,
@@ -76,10 +76,15 @@ each_api!(
     AlterPartitionReassignmentsRequest,
     ListPartitionReassignmentsRequest,
     OffsetDeleteRequest,
+    DescribeClientQuotasRequest,
+    AlterClientQuotasRequest,
     DescribeQuorumRequest,
+    UpdateFeaturesRequest,
     DescribeClusterRequest,
     DescribeProducersRequest,
     UnregisterBrokerRequest,
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupDescribeRequest,
     ListConfigResourcesRequest,
     DescribeTopicPartitionsRequest,
     AddRaftVoterRequest,

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::bench::BenchCommand;
 use super::cluster::ClusterCommand;
 use super::consume::ConsumeArgs;
+use super::group::GroupCommand;
 use super::healthcheck::HealthcheckArgs;
 use super::output::report_error;
 use super::produce::ProduceArgs;
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(TopicCommand),
+    /// List, describe, reset and delete consumer groups.
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// Look at the cluster: nodes, roles, metadata quorum, partitions that need care.
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -59,6 +63,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Topic(command) => runtime()?.block_on(command.run()),
+        Command::Group(command) => runtime()?.block_on(command.run()),
         Command::Cluster(command) => runtime()?.block_on(command.run()),
         Command::Quorum(command) => runtime()?.block_on(command.run()),
         Command::Produce(args) => args.run(&runtime()?),

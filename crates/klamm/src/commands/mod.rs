@@ -6,6 +6,7 @@
 //! [`Command`]'s variants to its own and calls [`run`].
 
 mod bench;
+mod brokers;
 mod cluster;
 mod cluster_state;
 mod command;
@@ -13,6 +14,7 @@ mod connection;
 mod consume;
 mod duration;
 mod error_advice;
+mod group;
 mod healthcheck;
 mod output;
 mod produce;

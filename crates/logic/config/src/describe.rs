@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::broker_keys::{broker_key, broker_keys};
 use crate::defaults::BrokerDefaults;
+use crate::group_keys::{GROUP_KEYS, broker_key_of};
 use crate::key::{ConfigKey, ConfigType, UpdateMode};
 use crate::topic_keys::{BrokerSynonym, TOPIC_KEYS, broker_synonyms};
 use crate::value;
@@ -25,6 +26,8 @@ pub enum ConfigSource {
     StaticBroker,
     /// The table.
     Default,
+    /// The group's own.
+    Group,
 }
 
 impl ConfigSource {
@@ -37,6 +40,7 @@ impl ConfigSource {
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+            Self::Group => 8,
         }
     }
 }
@@ -96,8 +100,10 @@ where
                 })
                 .into_iter()
                 .collect();
-            for synonym in broker_synonyms(row.name) {
-                synonyms.extend(broker_places(synonym.name, broker));
+            let chain = broker_synonyms(row.name);
+            for synonym in chain {
+                let places = broker_places(synonym.name, broker);
+                synonyms.extend(places.filter(|place| chain.len() == 1 || place.source != ConfigSource::Default));
             }
             let value = own.get(row.name).cloned().or_else(|| broker.topic_value(row.name));
             entry(row, value, synonyms, false)
@@ -113,13 +119,48 @@ pub fn describe_broker(broker: &BrokerDefaults) -> Vec<ConfigEntry> {
             let value = broker.get(row.name).or_else(|| row.default_text()).map(str::to_owned);
             let synonyms = names_for(row.name)
                 .into_iter()
-                .flat_map(|name| broker_places(name, broker))
+                .flat_map(|name| {
+                    broker_places(name, broker)
+                        .filter(move |place| name == row.name || place.source != ConfigSource::Default)
+                })
                 .collect();
             entry(row, value, synonyms, row.update == UpdateMode::ReadOnly)
         })
         .collect();
     entries.sort_unstable_by_key(|entry| entry.name);
     entries
+}
+
+/// A group's own values over those of the brokers' keys that give their defaults, ordered by name. The place of a group's own value is
+/// [`ConfigSource::Group`].
+#[must_use]
+pub fn describe_group<'a>(own: impl Fn(&str) -> Option<&'a str>, broker: &BrokerDefaults) -> Vec<ConfigEntry> {
+    GROUP_KEYS
+        .iter()
+        .map(|row| {
+            let set = own(row.name).map(|value| ConfigSynonym {
+                name: row.name.to_owned(),
+                value: Some(value.to_owned()),
+                source: ConfigSource::Group,
+            });
+            let mut synonyms: Vec<ConfigSynonym> = set.into_iter().collect();
+            match broker_key_of(row.name) {
+                Some(key) => synonyms.extend(broker_places(key, broker)),
+                None => synonyms.extend(row.default_text().map(|value| ConfigSynonym {
+                    name: row.name.to_owned(),
+                    value: Some(value.to_owned()),
+                    source: ConfigSource::Default,
+                })),
+            }
+            // Of several assignors the first one is the default.
+            let value = synonyms.first().and_then(|place| place.value.clone());
+            let value = value.map(|value| match row.kind {
+                ConfigType::String => value.split(',').next().unwrap_or_default().to_owned(),
+                _ => value,
+            });
+            entry(row, value, synonyms, false)
+        })
+        .collect()
 }
 
 /// What is set for all brokers while they run (the broker resource with the empty name), ordered by name.
@@ -228,7 +269,6 @@ mod tests {
             [
                 ("retention.ms", Some("7"), ConfigSource::Topic),
                 ("log.retention.minutes", Some("5"), ConfigSource::StaticBroker),
-                ("log.retention.hours", Some("168"), ConfigSource::Default),
             ]
         );
         let none: [(&str, &str); 0] = [];

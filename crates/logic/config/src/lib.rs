@@ -8,6 +8,7 @@
 //! Pure: the caller reads files and the environment. Nothing here panics on any text.
 
 pub mod broker_keys;
+pub mod client_metrics;
 mod defaults;
 pub mod describe;
 pub mod differences;
@@ -37,7 +38,7 @@ pub use listeners::{Endpoint, Listener, Listeners, SecurityProtocol};
 pub use properties::Properties;
 pub use quorum::{QuorumConfig, QuorumVoter};
 pub use server::{
-    GroupConfig, LogConfig, NetworkConfig, ProcessRoles, ReplicationConfig, ServerConfig, SessionConfig,
+    GroupConfig, LogConfig, NetworkConfig, ProcessRoles, QuotaConfig, ReplicationConfig, ServerConfig, SessionConfig,
     TopicCreationConfig, TransactionConfig, refuse_unknown_keys,
 };
 pub use topic::{CleanupPolicy, TimestampType, TopicCompression, TopicSettings};

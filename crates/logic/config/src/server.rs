@@ -3,6 +3,8 @@
 //! Read once at start by the binary; each component gets its own struct by value. What may change while the node
 //! runs isn't here but in the metadata, over `BrokerDefaults`. All errors are reported together.
 
+mod groups;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +16,13 @@ use crate::listeners::{Endpoint, Listeners};
 use crate::properties::Properties;
 use crate::quorum::QuorumConfig;
 use crate::reader::Reader;
+
+pub use groups::GroupConfig;
+
+/// The selector of replicas that Kafka ships besides the default one; classes of others can't be loaded.
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+/// The default one.
+const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
 
 /// `process.roles`. At least one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +86,15 @@ pub struct LogConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
+/// Client quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaConfig {
+    /// Windows over which use is measured.
+    pub windows: u32,
+    /// How long each is.
+    pub window: Duration,
+}
+
 /// In-sync replicas and leadership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplicationConfig {
@@ -86,6 +104,8 @@ pub struct ReplicationConfig {
     pub auto_leader_rebalance_enable: bool,
     /// How often the controller looks for leaderships to be given back.
     pub leader_imbalance_check_interval: Duration,
+    /// Whether consumers are sent to a follower in their rack (KIP-392).
+    pub rack_aware_reads: bool,
 }
 
 /// What topics are like that are created with few words, and whether they may come and go.
@@ -99,33 +119,6 @@ pub struct TopicCreationConfig {
     pub num_partitions: i32,
     /// Replicas when nothing is said.
     pub default_replication_factor: i16,
-}
-
-/// The group coordinator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GroupConfig {
-    /// Partitions of `__consumer_offsets`.
-    pub offsets_topic_num_partitions: i32,
-    /// Replicas of `__consumer_offsets`.
-    pub offsets_topic_replication_factor: i16,
-    /// Segment size of `__consumer_offsets`.
-    pub offsets_topic_segment_bytes: u32,
-    /// A commit waits at most so long for the replicas.
-    pub offsets_commit_timeout: Duration,
-    /// Offsets of a group without members are kept so long.
-    pub offsets_retention: Duration,
-    /// How often expired offsets are looked for.
-    pub offsets_retention_check_interval: Duration,
-    /// The longest text beside an offset.
-    pub offset_metadata_max_bytes: u32,
-    /// A new classic group waits so long for more members.
-    pub initial_rebalance_delay: Duration,
-    /// The shortest session timeout of a classic member.
-    pub min_session_timeout: Duration,
-    /// The longest session timeout of a classic member.
-    pub max_session_timeout: Duration,
-    /// Members of one classic group.
-    pub max_size: u32,
 }
 
 /// The transaction coordinator.
@@ -176,6 +169,8 @@ pub struct ServerConfig {
     pub log: LogConfig,
     /// In-sync replicas and leadership.
     pub replication: ReplicationConfig,
+    /// Client quotas.
+    pub quotas: QuotaConfig,
     /// Topic creation.
     pub topics: TopicCreationConfig,
     /// The group coordinator.
@@ -242,6 +237,11 @@ impl ServerConfig {
                 replica_lag_time_max: reader.milliseconds("replica.lag.time.max.ms"),
                 auto_leader_rebalance_enable: reader.boolean("auto.leader.rebalance.enable"),
                 leader_imbalance_check_interval: seconds(reader.long("leader.imbalance.check.interval.seconds")),
+                rack_aware_reads: reader.text("replica.selector.class") == Some(RACK_AWARE_SELECTOR),
+            },
+            quotas: QuotaConfig {
+                windows: reader.size("quota.window.num").unwrap_or(1).max(1),
+                window: seconds(reader.long("quota.window.size.seconds")).max(Duration::from_secs(1)),
             },
             topics: TopicCreationConfig {
                 auto_create_topics_enable: reader.boolean("auto.create.topics.enable"),
@@ -249,7 +249,7 @@ impl ServerConfig {
                 num_partitions: reader.int("num.partitions"),
                 default_replication_factor: i16::try_from(reader.int("default.replication.factor")).unwrap_or(i16::MAX),
             },
-            groups: read_groups(reader),
+            groups: GroupConfig::read(reader),
             transactions: TransactionConfig {
                 state_log_num_partitions: reader.int("transaction.state.log.num.partitions"),
                 state_log_replication_factor: reader.short("transaction.state.log.replication.factor"),
@@ -309,12 +309,19 @@ impl ServerConfig {
     }
 
     fn warn(&self, reader: &mut Reader<'_>) {
+        let selector = reader.given("replica.selector.class");
+        if let Some(value) = selector.filter(|value| ![RACK_AWARE_SELECTOR, LEADER_SELECTOR].contains(&value.trim())) {
+            let value = value.to_owned();
+            reader.warnings.push(Warning::NotActedOn {
+                key: "replica.selector.class".to_owned(),
+                value,
+            });
+        }
         // Keys whose silence would be taken for their effect.
         for key in [
             "alter.config.policy.class.name",
             "client.quota.callback.class",
             "create.topic.policy.class.name",
-            "replica.selector.class",
         ] {
             if let Some(value) = reader.given(key) {
                 reader.warnings.push(Warning::NotActedOn {
@@ -454,22 +461,6 @@ fn read_log(reader: &Reader<'_>) -> LogConfig {
         recovery_threads_per_data_dir: reader.size("num.recovery.threads.per.data.dir").unwrap_or(1).max(1),
         producer_id_expiration: reader.milliseconds("producer.id.expiration.ms"),
         producer_id_expiration_check_interval: reader.milliseconds("producer.id.expiration.check.interval.ms"),
-    }
-}
-
-fn read_groups(reader: &Reader<'_>) -> GroupConfig {
-    GroupConfig {
-        offsets_topic_num_partitions: reader.int("offsets.topic.num.partitions"),
-        offsets_topic_replication_factor: reader.short("offsets.topic.replication.factor"),
-        offsets_topic_segment_bytes: reader.size("offsets.topic.segment.bytes").unwrap_or(u32::MAX),
-        offsets_commit_timeout: reader.milliseconds("offsets.commit.timeout.ms"),
-        offsets_retention: seconds(reader.long("offsets.retention.minutes").saturating_mul(60)),
-        offsets_retention_check_interval: reader.milliseconds("offsets.retention.check.interval.ms"),
-        offset_metadata_max_bytes: reader.size("offset.metadata.max.bytes").unwrap_or_default(),
-        initial_rebalance_delay: reader.milliseconds("group.initial.rebalance.delay.ms"),
-        min_session_timeout: reader.milliseconds("group.min.session.timeout.ms"),
-        max_session_timeout: reader.milliseconds("group.max.session.timeout.ms"),
-        max_size: reader.size("group.max.size").unwrap_or(1).max(1),
     }
 }
 

@@ -28,6 +28,8 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "Level used when compression.type is zstd.";
     "delete.retention.ms": Long = "86400000", AtLeast(0); Medium ClusterWide Accepts;
         "How long compaction keeps a tombstone, so that a reader from the start still sees the deletion.";
+    "errors.deadletterqueue.group.enable": Boolean = "false", Any; Medium ClusterWide Accepts;
+        "Whether share groups may write records that they couldn't deliver to this topic.";
     "file.delete.delay.ms": Long = "60000", AtLeast(0); Medium ClusterWide Acts;
         "How long a file that is no longer part of the log stays on disk.";
     "flush.messages": Long = "9223372036854775807", AtLeast(1); Medium ClusterWide Acts;
@@ -46,6 +48,8 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "With tiered storage: how long segments stay on local disk; -2 means as long as retention.ms.";
     "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1); Medium ClusterWide Accepts;
         "The longest that a record may stay out of compaction's reach.";
+    "max.decompressed.message.bytes": Int = "2147483639", AtLeast(1); Medium ClusterWide Accepts;
+        "The largest record that a compressed batch may hold, in bytes after decompression.";
     "max.message.bytes": Int = "1048588", AtLeast(0); Medium ClusterWide Acts;
         "The largest record batch taken, in bytes after compression. A larger one is refused with MESSAGE_TOO_LARGE.";
     "message.timestamp.after.max.ms": Long = "3600000", AtLeast(0); Medium ClusterWide Acts;
@@ -62,6 +66,10 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "Replicas that must be in sync for an acks=all write to be taken, and for the high watermark to advance.";
     "preallocate": Boolean = "false", Any; Medium ClusterWide Accepts;
         "Whether a new segment's file gets its full size at once.";
+    "remote.copy.lag.bytes": Long = "-1", AtLeast(-2); Medium ClusterWide Accepts;
+        "With tiered storage: bytes behind the log's end at which a closed segment is copied; -1 leaves it to the age.";
+    "remote.copy.lag.ms": Long = "0", AtLeast(-2); Medium ClusterWide Accepts;
+        "With tiered storage: how long after its last record a closed segment is copied; 0 means at once.";
     "remote.log.copy.disable": Boolean = "false", Any; Medium ClusterWide Accepts;
         "With tiered storage: stop copying segments to it, keep what is there readable.";
     "remote.log.delete.on.disable": Boolean = "false", Any; Medium ClusterWide Accepts;
@@ -164,6 +172,10 @@ const SYNONYMS: &[(&str, &[BrokerSynonym])] = &[
     ("local.retention.bytes", &[same("log.local.retention.bytes")]),
     ("local.retention.ms", &[same("log.local.retention.ms")]),
     ("max.compaction.lag.ms", &[same("log.cleaner.max.compaction.lag.ms")]),
+    (
+        "max.decompressed.message.bytes",
+        &[same("max.decompressed.message.bytes")],
+    ),
     ("max.message.bytes", &[same("message.max.bytes")]),
     (
         "message.timestamp.after.max.ms",
@@ -178,6 +190,8 @@ const SYNONYMS: &[(&str, &[BrokerSynonym])] = &[
     ("min.compaction.lag.ms", &[same("log.cleaner.min.compaction.lag.ms")]),
     ("min.insync.replicas", &[same("min.insync.replicas")]),
     ("preallocate", &[same("log.preallocate")]),
+    ("remote.copy.lag.bytes", &[same("log.remote.copy.lag.bytes")]),
+    ("remote.copy.lag.ms", &[same("log.remote.copy.lag.ms")]),
     ("retention.bytes", &[same("log.retention.bytes")]),
     (
         "retention.ms",

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
 
-use crate::GroupState;
+use crate::record::{Assignment, MemberSubscription};
+use crate::{ConsumerGroupState, GroupState};
 
 /// An answer to one request, of that request's kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub enum Answer {
     ListGroups(ListGroupsResponse),
     /// To DeleteGroups, this shard's part.
     DeleteGroups(DeleteGroupsResponse),
+    /// To ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To ConsumerGroupDescribe, one group.
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
 }
 
 /// A member as its leader sees it.
@@ -224,9 +229,9 @@ pub struct ListedGroup {
     pub group_id: String,
     /// Empty for a simple group.
     pub protocol_type: String,
-    /// Its state.
-    pub state: GroupState,
-    /// Always `Classic` here.
+    /// Its state's name.
+    pub state: &'static str,
+    /// `Classic` or `Consumer`.
     pub group_type: &'static str,
 }
 
@@ -246,6 +251,74 @@ pub struct DeleteGroupsResponse {
     pub results: Vec<(String, ErrorCode)>,
 }
 
+/// ConsumerGroupHeartbeat's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupHeartbeatResponse {
+    /// The error.
+    pub error: ErrorCode,
+    /// What is wrong.
+    pub message: Option<String>,
+    /// The member; none with an error.
+    pub member_id: Option<String>,
+    /// The member's epoch; 0 with an error.
+    pub member_epoch: i32,
+    /// When the next one is expected. Milliseconds; 0 where none is.
+    pub heartbeat_interval_ms: i32,
+    /// What it is to read, where that has changed or it asked.
+    pub assignment: Option<Assignment>,
+}
+
+impl ConsumerGroupHeartbeatResponse {
+    /// A refusal, with words for people.
+    #[must_use]
+    pub fn error(error: ErrorCode, message: Option<String>) -> Self {
+        Self {
+            error,
+            message,
+            member_id: None,
+            member_epoch: 0,
+            heartbeat_interval_ms: 0,
+            assignment: None,
+        }
+    }
+}
+
+/// A member of a consumer group as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedConsumer {
+    /// The member.
+    pub member_id: String,
+    /// What it wants.
+    pub subscription: MemberSubscription,
+    /// Its epoch.
+    pub epoch: i32,
+    /// What it reads.
+    pub assigned: Assignment,
+    /// What it is to read.
+    pub target: Assignment,
+}
+
+/// ConsumerGroupDescribe's answer for one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupDescribeResponse {
+    /// The group.
+    pub group_id: String,
+    /// The error.
+    pub error: ErrorCode,
+    /// What is wrong.
+    pub message: Option<String>,
+    /// `Dead` with an error.
+    pub state: ConsumerGroupState,
+    /// The group's epoch.
+    pub epoch: i32,
+    /// The target assignment's.
+    pub target_epoch: i32,
+    /// The assignor in use.
+    pub assignor: String,
+    /// Its members, by id.
+    pub members: Vec<DescribedConsumer>,
+}
+
 macro_rules! into_answer {
     ($($kind:ident($response:ident)),+ $(,)?) => {
         $(impl From<$response> for Answer {
@@ -260,7 +333,8 @@ into_answer! {
     JoinGroup(JoinGroupResponse), SyncGroup(SyncGroupResponse), Heartbeat(HeartbeatResponse),
     LeaveGroup(LeaveGroupResponse), OffsetCommit(OffsetCommitResponse), OffsetFetch(OffsetFetchResponse),
     OffsetDelete(OffsetDeleteResponse), DescribeGroup(DescribeGroupResponse), ListGroups(ListGroupsResponse),
-    DeleteGroups(DeleteGroupsResponse),
+    DeleteGroups(DeleteGroupsResponse), ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
 }
 
 impl Answer {
@@ -306,6 +380,12 @@ impl Answer {
             Self::DeleteGroups(response) => Self::DeleteGroups(DeleteGroupsResponse {
                 results: response.results.into_iter().map(|(group, _)| (group, error)).collect(),
             }),
+            Self::ConsumerGroupHeartbeat(_) => {
+                Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse::error(error, None))
+            }
+            Self::ConsumerGroupDescribe(response) => {
+                Self::ConsumerGroupDescribe(ConsumerGroupDescribeResponse::error(response.group_id, error, None))
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the coordinator reads of the broker's configuration.
 
-/// Limits and times of classic groups, with Kafka's defaults.
+use crate::AssignorKind;
+
+/// Limits and times of groups, with Kafka's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupConfig {
     /// `group.min.session.timeout.ms`
@@ -19,6 +21,20 @@ pub struct GroupConfig {
     pub offset_metadata_max_bytes: i32,
     /// `offsets.commit.timeout.ms`: how long SyncGroup waits for the assignment to be committed.
     pub offset_commit_timeout_ms: i32,
+    /// `group.consumer.session.timeout.ms`
+    pub consumer_session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`
+    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.assignment.interval.ms` (KIP-1263)
+    pub consumer_assignment_interval_ms: i32,
+    /// `group.consumer.max.size`: members a group.
+    pub consumer_max_size: i32,
+    /// `group.consumer.migration.policy`: classic groups may become consumer groups while they have members,
+    pub consumer_upgrade: bool,
+    /// and the other way round.
+    pub consumer_downgrade: bool,
+    /// The first of `group.consumer.assignors`.
+    pub consumer_default_assignor: AssignorKind,
 }
 
 impl Default for GroupConfig {
@@ -32,6 +48,13 @@ impl Default for GroupConfig {
             offsets_retention_check_interval_ms: 600_000,
             offset_metadata_max_bytes: 4_096,
             offset_commit_timeout_ms: 5_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_assignment_interval_ms: 1_000,
+            consumer_max_size: i32::MAX,
+            consumer_upgrade: true,
+            consumer_downgrade: true,
+            consumer_default_assignor: AssignorKind::Uniform,
         }
     }
 }

@@ -58,6 +58,8 @@ pub(crate) enum Undo {
     Nothing,
     /// The leader's assignment wasn't stored: its generation can't become stable.
     Assignment { group_id: GroupId, generation: i32 },
+    /// Consumer groups are as before, but their timers ran ahead.
+    Consumers(Vec<GroupId>),
     /// A static member's new id wasn't stored: the group as it was.
     Group(Box<ClassicGroup>),
 }

@@ -1,4 +1,5 @@
-//! The classic group coordinator: one [`GroupShard`] holds the groups of one partition of `__consumer_offsets`.
+//! The group coordinator: one [`GroupShard`] holds the groups of one partition of `__consumer_offsets`, those of the classic protocol
+//! and those of the consumer protocol (KIP-848).
 //!
 //! A shard is a pure state machine: replay a log, decide, return records and replies. It never waits, never reads a
 //! clock and never touches a socket; the shell in the broker does.
@@ -29,10 +30,11 @@
 //! JoinGroup and SyncGroup park their [`ReplyToken`]: the answer comes in the effects of a later call. Tokens are the
 //! shell's, unique while unanswered; an answer for a connection that is gone is dropped by the shell.
 //!
-//! Record formats are Kafka's (`record`), so its tools read our log and we read Kafka's; KIP-848 records are skipped.
+//! Record formats are Kafka's (`record`), so its tools read our log and we read Kafka's.
 
 mod answer;
 mod config;
+mod consumer;
 mod effects;
 mod group;
 mod group_partition;
@@ -41,18 +43,21 @@ mod request;
 mod shard;
 
 pub use answer::{
-    Answer, DeleteGroupsResponse, DescribeGroupResponse, DescribedMember, FetchedOffset, HeartbeatResponse,
-    JoinGroupMember, JoinGroupResponse, LeaveGroupResponse, LeftMember, ListGroupsResponse, ListedGroup,
-    OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchResponse, PartitionResult, SyncGroupResponse,
+    Answer, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, DeleteGroupsResponse, DescribeGroupResponse,
+    DescribedConsumer, DescribedMember, FetchedOffset, HeartbeatResponse, JoinGroupMember, JoinGroupResponse,
+    LeaveGroupResponse, LeftMember, ListGroupsResponse, ListedGroup, OffsetCommitResponse, OffsetDeleteResponse,
+    OffsetFetchResponse, PartitionResult, SyncGroupResponse,
 };
 pub use config::GroupConfig;
+pub use consumer::{AssignorKind, ClusterView, ConsumerGroupState, GroupOverrides, TopicView};
 pub use effects::{CoordinatorRecord, Effects, Reply, ReplyToken, Wait};
 pub use group::GroupState;
 pub use group_partition::{group_partition, java_string_hash};
 pub use request::{
-    DescribeGroupRequest, HeartbeatRequest, JoinGroupRequest, JoinProtocol, LeaveGroupRequest, LeavingMember,
-    ListGroupsRequest, MemberAssignment, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetToCommit,
-    SyncGroupRequest, TopicPartitions, new_member_id,
+    ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DescribeGroupRequest, HeartbeatRequest,
+    JoinGroupRequest, JoinProtocol, LeaveGroupRequest, LeavingMember, ListGroupsRequest, MemberAssignment,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetToCommit, SyncGroupRequest, TopicPartitions,
+    new_member_id,
 };
 pub use shard::{BrokenInvariant, GroupShard};
 

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use types::{LeaderEpoch, Offset, PartitionIndex, TopicName, Uuid};
 
+use crate::record::Assignment;
+
 /// An id for a new member, as Kafka builds it: the instance id or else the client id, `-`, a random UUID.
 #[must_use]
 pub fn new_member_id(client_id: &str, group_instance_id: Option<&str>, random: Uuid) -> String {
@@ -154,6 +156,8 @@ pub struct OffsetFetchRequest {
     pub group_id: String,
     /// `None` asks for everything committed.
     pub topics: Option<Vec<TopicPartitions>>,
+    /// The member that asks, and its epoch (v9, KIP-848); `None` for administrators and classic members.
+    pub member: Option<(String, i32)>,
 }
 
 /// OffsetDelete (key 47).
@@ -181,4 +185,44 @@ pub struct ListGroupsRequest {
     pub states: Vec<String>,
     /// Group types in any case; empty for all (KIP-848). Ours are all `classic`.
     pub types: Vec<String>,
+}
+
+/// ConsumerGroupHeartbeat (key 68): what isn't given stays as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupHeartbeatRequest {
+    /// The request's version: from v1 the client chooses its member id.
+    pub api_version: i16,
+    /// The group.
+    pub group_id: String,
+    /// Empty for a new member before v1.
+    pub member_id: String,
+    /// The id that such a member gets.
+    pub fresh_member_id: String,
+    /// 0 joins, -1 leaves, -2 is away for a while (static members).
+    pub member_epoch: i32,
+    /// `group.instance.id` of a static member.
+    pub instance_id: Option<String>,
+    /// `client.rack`
+    pub rack_id: Option<String>,
+    /// Milliseconds; -1 where it isn't given.
+    pub rebalance_timeout_ms: i32,
+    /// The topics it wants.
+    pub topics: Option<Vec<TopicName>>,
+    /// A pattern for topics; an empty one for none.
+    pub pattern: Option<String>,
+    /// The assignor it asks for.
+    pub assignor: Option<String>,
+    /// What it holds.
+    pub owned: Option<Assignment>,
+    /// From the request's header.
+    pub client_id: String,
+    /// As Kafka shows it, `/127.0.0.1`.
+    pub client_host: String,
+}
+
+/// ConsumerGroupDescribe (key 69) for one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupDescribeRequest {
+    /// The group.
+    pub group_id: String,
 }

@@ -28,6 +28,8 @@ pub struct ImageDelta {
     pub brokers_changed: BTreeSet<BrokerId>,
     /// Some feature's level changed.
     pub features_changed: bool,
+    /// Some client's quota changed.
+    pub quotas_changed: bool,
 }
 
 impl ImageDelta {
@@ -46,6 +48,7 @@ impl ImageDelta {
     pub fn between(older: &MetadataImage, newer: &MetadataImage) -> Self {
         let mut delta = Self {
             features_changed: !older.features().eq(newer.features()),
+            quotas_changed: !older.client_quotas().eq(newer.client_quotas()),
             ..Self::default()
         };
         for topic in older.topics() {
@@ -74,6 +77,7 @@ impl ImageDelta {
         match record {
             Record::ClusterIdentity(_) | Record::ProducerIds(_) => {}
             Record::FeatureLevel(_) => self.features_changed = true,
+            Record::ClientQuota(_) => self.quotas_changed = true,
             Record::RegisterBroker(record) => self.note_broker(record.broker_id),
             Record::UnregisterBroker(record) => self.note_broker(record.broker_id),
             Record::BrokerChange(record) => self.note_broker(record.broker_id),

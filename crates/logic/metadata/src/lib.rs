@@ -8,6 +8,7 @@
 
 pub mod control;
 mod delta;
+pub mod features;
 mod image;
 pub mod invariants;
 pub mod proto;
@@ -16,8 +17,9 @@ mod safe_to_stop;
 
 pub use delta::ImageDelta;
 pub use image::{
-    BrokerListener, BrokerRegistration, ConfigMap, ConfigResource, LeaderRecovery, MetadataImage,
-    PartitionRegistration, TopicImage, security_protocol_code, security_protocol_from_code,
+    BrokerListener, BrokerRegistration, CLIENT_ID, ConfigMap, ConfigResource, EntityName, IP, LeaderRecovery,
+    MetadataImage, PartitionRegistration, QuotaEntity, QuotaMap, QuotaValue, TopicImage, USER, security_protocol_code,
+    security_protocol_from_code,
 };
 pub use record::ReplayError;
 pub use safe_to_stop::{PartitionRisk, QuorumRisk, StopPartition, StopRisks, StopVoter, risks_of_stopping};

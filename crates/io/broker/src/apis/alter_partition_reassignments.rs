@@ -64,6 +64,7 @@ fn answer(
     outcome: Result<Vec<ReassignmentResult>, Refused>,
 ) -> AlterPartitionReassignmentsResponse {
     let mut response = AlterPartitionReassignmentsResponse::default()
+        .with_error_message(None)
         .with_allow_replication_factor_change(body.allow_replication_factor_change);
     let results = match outcome {
         Ok(results) => results,

@@ -33,6 +33,14 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                     &Refused::new(ErrorCode::InvalidRequest, "Duplicate topic name."),
                 ));
             }
+            // Named, but without any: the controller would take it for none.
+            Some(1) if topic.assignments.as_ref().is_some_and(Vec::is_empty) => results.push(refused(
+                &topic.name,
+                &Refused::new(
+                    ErrorCode::InvalidReplicaAssignment,
+                    "Attempted to add partitions, but only 0 assignment(s) were specified.",
+                ),
+            )),
             Some(1) => items.push(topic),
             _ => {}
         }

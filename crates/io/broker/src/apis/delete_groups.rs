@@ -7,10 +7,9 @@ use coordinator::Answer;
 use futures::future::join_all;
 use types::{ErrorCode, PartitionIndex};
 use wire::messages::delete_groups_response::DeletableGroupResult;
-use wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
+use wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
 
 use super::exchange::{Handled, decode, respond};
-use super::group_answers::check_group_id;
 use crate::context::{ApiRequest, BrokerContext};
 use crate::coordinator::GroupRequest;
 
@@ -20,7 +19,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let mut outcomes: HashMap<String, ErrorCode> = HashMap::new();
     let mut by_partition: BTreeMap<PartitionIndex, Vec<String>> = BTreeMap::new();
     for group in &body.groups_names {
-        match partition(&broker, group) {
+        match broker.groups.partition_of(&group.0) {
             Ok(partition) => by_partition.entry(partition).or_default().push(group.0.to_string()),
             Err(error) => {
                 outcomes.insert(group.0.to_string(), error);
@@ -44,11 +43,6 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         &header,
         &DeleteGroupsResponse::default().with_results(results.collect()),
     )
-}
-
-fn partition(broker: &BrokerContext, group: &GroupId) -> Result<PartitionIndex, ErrorCode> {
-    check_group_id(group)?;
-    broker.groups.partition_of(&group.0)
 }
 
 async fn delete(broker: &BrokerContext, partition: PartitionIndex, groups: Vec<String>) -> Vec<(String, ErrorCode)> {

@@ -20,9 +20,9 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let body: DeleteRecordsRequest = decode(&header, request.body)?;
     let topics = body.topics.into_iter().map(|topic| {
         let name = topic_name(&topic.name);
-        let allowed = allowed(&broker, &name);
         let results = topic.partitions.iter().map(|asked| {
-            let outcome = allowed.and_then(|()| delete(&broker, &name, asked));
+            let index = PartitionIndex(asked.partition_index);
+            let outcome = allowed(&broker, &name, index).and_then(|()| delete(&broker, &name, asked));
             let (error, low_watermark) = match outcome {
                 Ok(start) => (ErrorCode::None, start.0),
                 Err(error) => (error, NO_LOW_WATERMARK),
@@ -41,13 +41,17 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
 }
 
 /// Kafka's rules: coordinators' topics are theirs, and what is only compacted isn't deleted.
-fn allowed(broker: &BrokerContext, topic: &TopicName) -> Result<(), ErrorCode> {
+fn allowed(broker: &BrokerContext, topic: &TopicName, partition: PartitionIndex) -> Result<(), ErrorCode> {
+    let image = broker.host.image.load();
+    if image
+        .topic(topic.as_str())
+        .and_then(|topic| topic.partition(partition))
+        .is_none()
+    {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
     if is_internal(topic.as_str()) {
         return Err(ErrorCode::InvalidTopicException);
-    }
-    let image = broker.host.image.load();
-    if image.topic(topic.as_str()).is_none() {
-        return Err(ErrorCode::UnknownTopicOrPartition);
     }
     if broker.replicas.settings(&image, topic).log.delete {
         Ok(())

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use config::describe::{describe_broker, describe_cluster_default, describe_topic};
-use config::{BrokerDefaults, ConfigEntry, ConfigSource};
+use config::client_metrics::DEFAULT_INTERVAL_MS;
+use config::describe::{describe_broker, describe_cluster_default, describe_group, describe_topic};
+use config::{BrokerDefaults, ConfigEntry, ConfigSource, ConfigType};
 use metadata::proto::ConfigResourceType;
-use metadata::{ConfigResource, MetadataImage};
+use metadata::{ConfigMap, ConfigResource, MetadataImage};
 use types::{BrokerId, ErrorCode, TopicName};
 use wire::messages::describe_configs_request::DescribeConfigsResource;
 use wire::messages::describe_configs_response::{
@@ -18,10 +19,8 @@ use super::controller_call::Refused;
 use super::exchange::{Handled, decode, respond, text};
 use crate::context::{ApiRequest, BrokerContext};
 
-/// Numbers of DescribeConfigs for what only the metadata sets (KIP-848's groups, KIP-714's subscriptions).
+/// DescribeConfigs' number for what only the metadata sets (KIP-714's subscriptions).
 const CLIENT_METRICS_SOURCE: i8 = 7;
-const GROUP_SOURCE: i8 = 8;
-const DEFAULT_SOURCE: i8 = 5;
 
 /// What of an entry was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             }
             Err(refused) => result
                 .with_error_code(refused.code.code())
-                .with_error_message(refused.text()),
+                .with_error_message(Some(refused.text().unwrap_or_default())),
         }
     });
     respond(
@@ -100,13 +99,14 @@ fn describe(
             check_broker(broker.host.local, *id)?;
             describe_broker(&defaults_in(broker, &image))
         }
-        ConfigResource::Group(_) => return Ok(group_entries(&image, &wanted, detail)),
-        ConfigResource::ClientMetrics(_) => {
-            let own = image.config(&wanted).iter();
-            return Ok(own
-                .map(|(key, value)| plain(key, value, CLIENT_METRICS_SOURCE))
-                .collect());
+        ConfigResource::Group(group) if group.is_empty() => {
+            return Err(Refused::new(ErrorCode::InvalidRequest, "Group name must not be empty"));
         }
+        ConfigResource::Group(_) => {
+            let own = image.config(&wanted);
+            describe_group(|key| own.get(key).map(String::as_str), &defaults_in(broker, &image))
+        }
+        ConfigResource::ClientMetrics(_) => return Ok(subscription_entries(image.config(&wanted), detail)),
     };
     Ok(entries.iter().map(|entry| shown(entry, detail)).collect())
 }
@@ -148,42 +148,29 @@ fn shown(entry: &ConfigEntry, detail: Detail) -> DescribeConfigsResourceResult {
         .with_documentation(detail.documentation.then(|| text(entry.documentation)))
 }
 
-/// A group's own values over the table's.
-fn group_entries(image: &MetadataImage, group: &ConfigResource, detail: Detail) -> Vec<DescribeConfigsResourceResult> {
-    let own = image.config(group);
-    let entries = config::group_keys::GROUP_KEYS.iter().map(|key| {
-        let default = key.default_text();
-        let (value, source) = match own.get(key.name) {
-            Some(value) => (Some(value.as_str()), GROUP_SOURCE),
-            None => (default, DEFAULT_SOURCE),
-        };
-        let places = [
-            (own.get(key.name).map(String::as_str), GROUP_SOURCE),
-            (default, ConfigSource::Default.wire_code()),
-        ];
-        let synonyms = places
-            .into_iter()
-            .filter(|_| detail.synonyms)
-            .filter_map(|(value, source)| {
-                let synonym = DescribeConfigsSynonym::default()
-                    .with_name(text(key.name))
-                    .with_source(source);
-                Some(synonym.with_value(Some(text(value?))))
-            });
+/// A subscription's keys; nothing where there is no such subscription.
+fn subscription_entries(own: &ConfigMap, detail: Detail) -> Vec<DescribeConfigsResourceResult> {
+    let defaults = [
+        ("interval.ms", DEFAULT_INTERVAL_MS.to_string(), ConfigType::Int),
+        ("match", String::new(), ConfigType::List),
+        ("metrics", String::new(), ConfigType::List),
+    ];
+    let entries = defaults.into_iter().filter(|_| !own.is_empty());
+    let entries = entries.map(|(name, default, kind)| {
+        let set = own.get(name);
+        let synonym = set.filter(|_| detail.synonyms).map(|value| {
+            DescribeConfigsSynonym::default()
+                .with_name(text(name))
+                .with_value(Some(text(value)))
+                .with_source(CLIENT_METRICS_SOURCE)
+        });
         DescribeConfigsResourceResult::default()
-            .with_name(text(key.name))
-            .with_value(value.map(text))
-            .with_config_source(source)
-            .with_synonyms(synonyms.collect())
-            .with_config_type(key.kind.wire_code())
-            .with_documentation(detail.documentation.then(|| text(key.doc)))
+            .with_name(text(name))
+            .with_value(Some(text(set.unwrap_or(&default))))
+            .with_config_source(set.map_or(ConfigSource::Default.wire_code(), |_| CLIENT_METRICS_SOURCE))
+            .with_synonyms(synonym.into_iter().collect())
+            .with_config_type(kind.wire_code())
+            .with_documentation(None)
     });
     entries.collect()
-}
-
-fn plain(key: &str, value: &str, source: i8) -> DescribeConfigsResourceResult {
-    DescribeConfigsResourceResult::default()
-        .with_name(text(key))
-        .with_value(Some(text(value)))
-        .with_config_source(source)
 }

@@ -10,7 +10,7 @@ use wire::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
 
 use super::authorized_operations::{GROUP, NOT_ASKED};
 use super::exchange::{Handled, decode, respond, text};
-use super::group_answers::{ask, check_group_id, pick, wire_group, wire_text};
+use super::group_answers::{ask, pick, wire_group, wire_text};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::coordinator::GroupRequest;
 
@@ -41,7 +41,6 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
 }
 
 async fn describe(broker: &BrokerContext, group: &GroupId, version: i16) -> Result<DescribeGroupResponse, ErrorCode> {
-    check_group_id(group)?;
     let asked = DescribeGroupRequest {
         api_version: version,
         group_id: group.0.to_string(),
@@ -78,7 +77,11 @@ fn shown(answer: DescribeGroupResponse, version: i16, operations: bool) -> Descr
         .with_protocol_type(text(&answer.protocol_type))
         .with_protocol_data(text(&answer.protocol_data))
         .with_members(members.collect())
-        .with_authorized_operations(if operations { GROUP } else { NOT_ASKED })
+        .with_authorized_operations(if operations && answer.error.is_none() {
+            GROUP
+        } else {
+            NOT_ASKED
+        })
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use partition::producer_state::ProducerEntry;
-use types::{ErrorCode, PartitionIndex};
+use types::{ErrorCode, PartitionIndex, TopicName};
 use wire::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use wire::messages::{DescribeProducersRequest, DescribeProducersResponse};
 
-use super::exchange::{Handled, decode, respond};
+use super::exchange::{Handled, decode, respond, text, topic_name};
 use crate::context::{ApiRequest, BrokerContext};
 
 /// No transaction is open.
@@ -22,7 +22,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     for topic in body.topics {
         let partitions = topic.partition_indexes.iter().map(|index| {
             if told.insert((topic.name.clone(), *index)) {
-                partition(&broker, topic.name.0.as_str(), *index)
+                partition(&broker, &topic_name(&topic.name), *index)
             } else {
                 // Told a million times, the producers of one partition would be gigabytes.
                 refused(*index, ErrorCode::InvalidRequest)
@@ -38,12 +38,19 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     respond(&header, &DescribeProducersResponse::default().with_topics(topics))
 }
 
-fn partition(broker: &BrokerContext, topic: &str, index: i32) -> PartitionResponse {
-    match broker.replicas.partition_by_name(topic, PartitionIndex(index)) {
+fn partition(broker: &BrokerContext, topic: &TopicName, index: i32) -> PartitionResponse {
+    if let Err(error) = topic.validate() {
+        return refused(index, ErrorCode::InvalidTopicException).with_error_message(Some(text(&error.to_string())));
+    }
+    match broker.replicas.partition_by_name(topic.as_str(), PartitionIndex(index)) {
         Ok(partition) => PartitionResponse::default()
             .with_partition_index(index)
             .with_error_message(None)
             .with_active_producers(partition.producers().iter().map(state).collect()),
+        Err(code @ ErrorCode::UnknownTopicOrPartition) => {
+            let message = "This server does not host this topic-partition.";
+            refused(index, code).with_error_message(Some(text(message)))
+        }
         Err(code) => refused(index, code),
     }
 }

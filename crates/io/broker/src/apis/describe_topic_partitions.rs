@@ -33,10 +33,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let mut first = 0;
     if let Some(cursor) = &body.cursor {
         let at = topic_name(&cursor.topic_name);
+        if cursor.partition_index < 0 || (!body.topics.is_empty() && !names.contains(&at)) {
+            return respond(&header, &refused(&body));
+        }
         // The cursor's topic may have been deleted since: its name still says where to go on.
         names = names.split_off(&at);
         if names.contains(&at) {
-            first = cursor.partition_index.max(0);
+            first = cursor.partition_index;
         }
     }
     let mut page = Page {
@@ -53,6 +56,16 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         .with_topics(topics)
         .with_next_cursor(page.next);
     respond(&header, &response)
+}
+
+/// A cursor that can't be one of ours.
+fn refused(body: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+    let topics = body.topics.iter().map(|topic| {
+        DescribeTopicPartitionsResponseTopic::default()
+            .with_name(Some(topic.name.clone()))
+            .with_error_code(ErrorCode::InvalidRequest.code())
+    });
+    DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
 }
 
 /// One answer being filled.
@@ -84,6 +97,7 @@ impl Page<'_> {
             };
             let absent = DescribeTopicPartitionsResponseTopic::default()
                 .with_name(Some(wire_topic(name)))
+                .with_topic_authorized_operations(TOPIC)
                 .with_error_code(code.code());
             return Some(Some(absent));
         };

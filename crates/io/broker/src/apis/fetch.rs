@@ -18,6 +18,7 @@ use super::error_codes::KafkaError;
 use super::exchange::{Handled, decode, timeout, topic_name};
 use super::fetch_session::{FetchTarget, NO_SESSION, SessionRequest, Wanted};
 use super::list_offsets::known_epoch;
+use crate::client_quotas::QuotaKind;
 use crate::context::{ApiRequest, BrokerContext};
 use crate::partition::{Partition, ReadRequest, ReadResult, ReadWaiter};
 
@@ -27,6 +28,8 @@ const TOPIC_IDS_SINCE: i16 = 13;
 const SESSIONS_SINCE: i16 = 7;
 /// The replica's id is a tagged field from this version on.
 const REPLICA_STATE_SINCE: i16 = 15;
+/// Consumers may read from followers from this version on (KIP-392).
+const FOLLOWERS_SINCE: i16 = 11;
 const READ_COMMITTED: i8 = 1;
 /// No fetch waits longer.
 const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
@@ -51,6 +54,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let arrived = Instant::now();
     let limits = Limits::new(&body, broker.config.network.fetch_max_bytes);
     let read_committed = body.isolation_level == READ_COMMITTED;
+    let rack = body.rack_id.clone();
     let context = match broker
         .apis
         .fetch_sessions
@@ -63,8 +67,29 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         broker: &broker,
         limits,
         read_committed,
+        from_follower: version >= FOLLOWERS_SINCE,
+        rack: (broker.config.replication.rack_aware_reads && version >= FOLLOWERS_SINCE && !rack.is_empty())
+            .then_some((rack.as_str(), request.client.listener.as_str())),
     };
     let mut answers = reader.read_or_wait(&context.partitions, arrived).await;
+    let read: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
+    let image = broker.host.image.load_full();
+    let client_id = header.client_id.as_deref().unwrap_or_default();
+    let now = broker.host.clock.now();
+    let charge = broker.quotas.charge(&image, QuotaKind::Fetch, client_id, read, now);
+    if let Some(charge) = charge.filter(|charge| !charge.wait().is_zero()) {
+        // It gets nothing now, and asks again when it has waited.
+        broker.quotas.take_back(&charge);
+        request.client.mute(charge.wait());
+        let response = FetchResponse {
+            throttle_time_ms: charge.throttle_time_ms(),
+            error: ErrorCode::None,
+            session_id: context.session_id(),
+            topics: Vec::new(),
+            node_endpoints: Vec::new(),
+        };
+        return Ok(Some(response.encode(version, header.correlation_id)?));
+    }
     let mut new_id = || session_id(&broker);
     let session_id = broker
         .apis
@@ -72,7 +97,6 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         .finish(context, &mut answers, &mut new_id, Instant::now());
     let bytes: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
     broker.host.metrics.fetched_bytes.inc_by(bytes as u64);
-    let image = broker.host.image.load();
     let response = answer::response(&image, &request.client.listener, version, session_id, answers);
     Ok(Some(response.encode(version, header.correlation_id)?))
 }
@@ -168,6 +192,9 @@ struct Reader<'a> {
     broker: &'a BrokerContext,
     limits: Limits,
     read_committed: bool,
+    from_follower: bool,
+    /// The client's rack and listener, where it is to be sent to a replica near it.
+    rack: Option<(&'a str, &'a str)>,
 }
 
 impl Reader<'_> {
@@ -198,7 +225,11 @@ impl Reader<'_> {
 
     /// Kafka's rule: enough bytes, or something that the client must know at once, or nothing to wait for.
     fn is_enough(&self, answers: &Answers) -> bool {
-        let urgent = |answer: &FetchPartition| answer.error != ErrorCode::None || answer.diverging_epoch.is_some();
+        let urgent = |answer: &FetchPartition| {
+            answer.error != ErrorCode::None
+                || answer.diverging_epoch.is_some()
+                || answer.preferred_read_replica.is_some()
+        };
         let bytes: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
         answers.is_empty() || bytes >= self.limits.min_bytes || answers.iter().any(|(_, answer)| urgent(answer))
     }
@@ -214,18 +245,14 @@ impl Reader<'_> {
                 min_one,
                 leader_epoch: wanted.leader_epoch,
                 last_fetched_epoch: wanted.last_fetched_epoch,
+                from_follower: self.from_follower,
             };
-            let read = match self.find(target) {
-                Ok((_, partition)) => {
-                    let pool = self.broker.replicas.pool_of(partition.directory());
-                    let read = partition.read(&request, pool).await;
-                    read.map_err(|error| error.code())
-                }
-                Err(error) => Err(error),
-            };
-            let answer = match read {
-                Ok(read) => self.answer(target.partition, read),
-                Err(error) => FetchPartition::of_error(target.partition, error),
+            let answer = match self.find(target) {
+                Ok((_, partition)) => self.read_one(target.partition, &partition, &request).await,
+                Err(error) => FetchPartition {
+                    aborted_transactions: Some(Vec::new()),
+                    ..FetchPartition::of_error(target.partition, error)
+                },
             };
             let bytes = answer.records_bytes();
             min_one &= bytes == 0;
@@ -233,6 +260,23 @@ impl Reader<'_> {
             answers.push((target.clone(), answer));
         }
         answers
+    }
+
+    async fn read_one(&self, index: PartitionIndex, partition: &Partition, request: &ReadRequest) -> FetchPartition {
+        let nearer = self
+            .rack
+            .and_then(|(rack, listener)| partition.preferred_replica(rack, listener, request.from));
+        if nearer.is_some() {
+            return FetchPartition {
+                preferred_read_replica: nearer,
+                ..FetchPartition::of_error(index, ErrorCode::None)
+            };
+        }
+        let pool = self.broker.replicas.pool_of(partition.directory());
+        match partition.read(request, pool).await {
+            Ok(read) => self.answer(index, read),
+            Err(error) => FetchPartition::of_error(index, error.code()),
+        }
     }
 
     fn answer(&self, index: PartitionIndex, read: ReadResult) -> FetchPartition {

@@ -64,6 +64,16 @@ pub(super) struct FetchContext {
     kind: Kind,
 }
 
+impl FetchContext {
+    /// Of the session that goes on; 0 where there is none.
+    pub(super) fn session_id(&self) -> i32 {
+        match &self.kind {
+            Kind::Incremental { id, .. } => *id,
+            Kind::Sessionless | Kind::Full { .. } => NO_SESSION,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Kind {
     Sessionless,

@@ -138,6 +138,7 @@ fn connection(listener: &str) -> Arc<ClientConnection> {
         address,
         id: 0,
         opened: tokio::time::Instant::now(),
+        muted_until: parking_lot::Mutex::default(),
     })
 }
 

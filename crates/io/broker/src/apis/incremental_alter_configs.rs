@@ -21,7 +21,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
         match outcome {
-            Ok(()) => response,
+            Ok(()) => response.with_error_message(None),
             Err(refused) => response
                 .with_error_code(refused.code.code())
                 .with_error_message(refused.text()),

@@ -11,7 +11,9 @@ use crate::context::{ApiRequest, BrokerContext};
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
     let body: InitProducerIdRequest = decode(&header, request.body)?;
-    let outcome = if body.transactional_id.is_some() {
+    let outcome = if body.transactional_id.as_ref().is_some_and(|id| id.0.is_empty()) {
+        Err(ErrorCode::InvalidRequest)
+    } else if body.transactional_id.is_some() {
         // Not retriable, and clients show it as it is.
         Err(ErrorCode::UnsupportedVersion)
     } else {

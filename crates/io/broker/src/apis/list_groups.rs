@@ -38,7 +38,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                 .with_group_id(wire_group(&group.group_id))
                 .with_protocol_type(text(&group.protocol_type));
             if version >= FIRST_VERSION_WITH_STATE {
-                listed.group_state = text(group.state.name());
+                listed.group_state = text(group.state);
             }
             if version >= FIRST_VERSION_WITH_TYPE {
                 listed.group_type = text(group.group_type);

@@ -18,6 +18,8 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+/// KIP-1023: the first record that tiered storage still lacks.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// What is asked of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +111,7 @@ fn target(timestamp: i64, version: i16) -> Result<Asked, ErrorCode> {
         MAX_TIMESTAMP if version >= 7 => Asked::Target(ListOffsetsTarget::MaxTimestamp),
         EARLIEST_LOCAL if version >= 8 => Asked::Target(ListOffsetsTarget::Earliest),
         LATEST_TIERED if version >= 9 => Asked::Tiered,
+        EARLIEST_PENDING_UPLOAD if version >= 11 => Asked::Tiered,
         0.. => Asked::Target(ListOffsetsTarget::At(TimestampMs(timestamp))),
         _ => return Err(ErrorCode::UnsupportedVersion),
     })
@@ -140,13 +143,14 @@ mod tests {
         assert_eq!(target(-5, 8), Err(ErrorCode::UnsupportedVersion));
         assert_eq!(target(-5, 9), Ok(Asked::Tiered));
         assert_eq!(target(-6, 10), Err(ErrorCode::UnsupportedVersion));
+        assert_eq!(target(-6, 11), Ok(Asked::Tiered));
         assert_eq!(target(7, 1), Ok(Asked::Target(ListOffsetsTarget::At(TimestampMs(7)))));
     }
 
     #[test]
     fn an_answer_without_a_record_encodes_in_every_version() {
         let asked = ListOffsetsPartition::default().with_partition_index(3);
-        for version in 1..=10 {
+        for version in 1..=11 {
             let topic = ListOffsetsTopicResponse::default().with_partitions(vec![failed(&asked, ErrorCode::None)]);
             let response = ListOffsetsResponse::default().with_topics(vec![topic]);
             wire::encode_response(2, version, 0, &response).unwrap();

@@ -26,7 +26,9 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     };
     respond(
         &header,
-        &ListPartitionReassignmentsResponse::default().with_topics(topics),
+        &ListPartitionReassignmentsResponse::default()
+            .with_error_message(None)
+            .with_topics(topics),
     )
 }
 

@@ -1,6 +1,6 @@
 //! Metadata (3): brokers, topics, leaders, with the addresses of the listener that the client came through (KIP-103).
 //!
-//! A topic that is created on the way is answered with its leaders at once. Authorised operations stay Kafka's "not asked".
+//! A topic that is created on the way is answered with its leaders at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +13,16 @@ use wire::messages::metadata_request::MetadataRequestTopic;
 use wire::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
 use wire::messages::{MetadataRequest, MetadataResponse};
 
+use super::authorized_operations::{CLUSTER, NOT_ASKED, TOPIC};
 use super::auto_create::{create_topics, is_internal};
 use super::exchange::{Handled, decode, respond, text, topic_id, topic_name, wire_topic};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::peers::{Asker, Peers};
 
+/// Clients can ask what they may do from this version on (KIP-430).
+const OPERATIONS_SINCE: i16 = 8;
+/// Later, DescribeCluster tells what they may do to the cluster.
+const CLUSTER_OPERATIONS_UNTIL: i16 = 10;
 /// Topics that one request may create: more are a mistake, and would keep the controller busy.
 const CREATED_TOPICS_MAX: usize = 1_000;
 /// Clients that have just connected learn the cluster; later they mostly ask because something broke (PEER-3).
@@ -45,6 +50,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         peers: &broker.host.peers,
         listener: &request.client.listener,
         version,
+        operations: if version >= OPERATIONS_SINCE && body.include_topic_authorized_operations {
+            TOPIC
+        } else {
+            NOT_ASKED
+        },
     };
     let topics = match &wanted {
         None => image.topics().map(|topic| view.topic(topic)).collect(),
@@ -57,6 +67,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         .with_cluster_id(image.cluster_id().map(|id| text(&id.0)))
         .with_controller_id(controller.0.into())
         .with_topics(topics);
+    let response = if (OPERATIONS_SINCE..=CLUSTER_OPERATIONS_UNTIL).contains(&version)
+        && body.include_cluster_authorized_operations
+    {
+        response.with_cluster_authorized_operations(CLUSTER)
+    } else {
+        response
+    };
     respond(&header, &response)
 }
 
@@ -111,6 +128,8 @@ struct View<'a> {
     peers: &'a Peers,
     listener: &'a str,
     version: i16,
+    /// What is told of each topic.
+    operations: i32,
 }
 
 impl View<'_> {
@@ -149,6 +168,7 @@ impl View<'_> {
                 .or_else(|| (self.version < 12).then(Default::default));
             let answer = MetadataResponseTopic::default()
                 .with_error_code(error.code())
+                .with_topic_authorized_operations(self.operations)
                 .with_name(name);
             if self.version >= 10 {
                 answer.with_topic_id(asked.topic_id)
@@ -191,6 +211,7 @@ impl View<'_> {
         let answer = MetadataResponseTopic::default()
             .with_name(Some(wire_topic(&topic.name)))
             .with_is_internal(is_internal(topic.name.as_str()))
+            .with_topic_authorized_operations(self.operations)
             .with_partitions(partitions.collect());
         if self.version >= 10 {
             answer.with_topic_id(topic.id.0)

@@ -20,15 +20,19 @@ mod group_answers;
 mod producer_ids;
 
 mod add_raft_voter;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_acls;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -57,6 +61,7 @@ mod produce;
 mod remove_raft_voter;
 mod sync_group;
 mod unregister_broker;
+mod update_features;
 
 #[cfg(test)]
 mod allocations;

@@ -7,8 +7,9 @@ use metadata::MetadataImage;
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex};
 use wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use wire::messages::{self, OffsetCommitResponse};
+use wire::{TopicReference, topic_reference};
 
-use super::exchange::{Handled, decode, respond, topic_name};
+use super::exchange::{Handled, decode, respond, topic_name, wire_topic};
 use super::group_answers::{ask, owned, pick};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::coordinator::GroupRequest;
@@ -16,7 +17,11 @@ use crate::coordinator::GroupRequest;
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
     let mut body: messages::OffsetCommitRequest = decode(&header, request.body)?;
-    let mut topics = skeleton(&broker.host.image.load(), &body);
+    let mut topics = {
+        let image = broker.host.image.load();
+        name_topics(&image, &mut body);
+        skeleton(&image, &body)
+    };
     let offsets = offsets(&mut body, &topics);
     if !offsets.is_empty() {
         let group_id = body.group_id.0.to_string();
@@ -54,7 +59,26 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             Err(error) => open.for_each(|partition| partition.error_code = error.code()),
         }
     }
+    if header.api_version >= FIRST_VERSION_WITH_TOPIC_IDS {
+        topics
+            .iter_mut()
+            .for_each(|topic| topic.name = messages::TopicName::default());
+    }
     respond(&header, &OffsetCommitResponse::default().with_topics(topics))
+}
+
+/// From this version topics have ids instead of names.
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 10;
+
+/// Gives topics that were asked for by their ids their names; one that doesn't exist has none.
+fn name_topics(image: &MetadataImage, body: &mut messages::OffsetCommitRequest) {
+    for topic in &mut body.topics {
+        if let TopicReference::Id(id) = topic_reference(&topic.name) {
+            topic.topic_id = id.0;
+            let found = image.topic_by_id(id);
+            topic.name = found.map(|found| wire_topic(&found.name)).unwrap_or_default();
+        }
+    }
 }
 
 /// The answer's form, with an error for every partition that doesn't exist.
@@ -64,10 +88,10 @@ fn skeleton(image: &MetadataImage, body: &messages::OffsetCommitRequest) -> Vec<
         let partitions = topic.partitions.iter().map(|partition| {
             let index = PartitionIndex(partition.partition_index);
             let exists = found.is_some_and(|topic| topic.partition(index).is_some());
-            let error = if exists {
-                ErrorCode::None
-            } else {
-                ErrorCode::UnknownTopicOrPartition
+            let error = match found {
+                _ if exists => ErrorCode::None,
+                None if !topic.topic_id.is_nil() => ErrorCode::UnknownTopicId,
+                _ => ErrorCode::UnknownTopicOrPartition,
             };
             OffsetCommitResponsePartition::default()
                 .with_partition_index(index.0)
@@ -75,6 +99,7 @@ fn skeleton(image: &MetadataImage, body: &messages::OffsetCommitRequest) -> Vec<
         });
         OffsetCommitResponseTopic::default()
             .with_name(topic.name.clone())
+            .with_topic_id(topic.topic_id)
             .with_partitions(partitions.collect())
     });
     topics.collect()

@@ -37,19 +37,14 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         });
         topics.filter(|topic| !topic.partitions.is_empty()).collect()
     };
+    let asked = OffsetDeleteRequest {
+        group_id: body.group_id.0.to_string(),
+        topics,
+    };
     let answer = match check_group_id(&body.group_id) {
         Ok(()) => {
-            let asked = OffsetDeleteRequest {
-                group_id: body.group_id.0.to_string(),
-                topics,
-            };
-            ask(
-                &broker,
-                &body.group_id.0,
-                GroupRequest::OffsetDelete(asked),
-                pick!(OffsetDelete),
-            )
-            .await
+            let request = GroupRequest::OffsetDelete(asked);
+            ask(&broker, &body.group_id.0, request, pick!(OffsetDelete)).await
         }
         Err(error) => Err(error),
     };

@@ -5,19 +5,25 @@ use std::sync::Arc;
 
 use coordinator::{FetchedOffset, OffsetFetchRequest, OffsetFetchResponse, TopicPartitions};
 use futures::future::join_all;
+use metadata::MetadataImage;
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
 use wire::messages;
+use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
 
+use wire::{TopicReference, topic_reference};
+
 use super::exchange::{Handled, decode, respond, text, topic_name, wire_topic};
-use super::group_answers::{ask, pick, wire_group};
+use super::group_answers::{ask, owned, pick, wire_group};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::coordinator::GroupRequest;
 
 const FIRST_VERSION_WITH_GROUPS: i16 = 8;
+const FIRST_VERSION_WITH_MEMBERS: i16 = 9;
+const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 10;
 const FIRST_VERSION_WITH_ERROR: i16 = 2;
 const FIRST_VERSION_WITH_LEADER_EPOCH: i16 = 5;
 
@@ -26,16 +32,29 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let version = header.api_version;
     let body: messages::OffsetFetchRequest = decode(&header, request.body)?;
     if version >= FIRST_VERSION_WITH_GROUPS {
+        let image = broker.host.image.load_full();
         let asked = body.groups.iter().map(|group| {
             let topics = group.topics.as_ref().map(|topics| {
-                topics
-                    .iter()
-                    .map(|topic| partitions(&topic.name, &topic.partition_indexes))
-                    .collect()
+                let known = topics.iter().filter_map(|topic| {
+                    let name = match topic_reference(&topic.name) {
+                        TopicReference::Name(_) => topic.name.clone(),
+                        TopicReference::Id(id) => wire_topic(&image.topic_by_id(id)?.name),
+                    };
+                    Some(partitions(&name, &topic.partition_indexes))
+                });
+                known.collect()
             });
-            fetch(&broker, group.group_id.0.to_string(), topics)
+            let member_id = owned(group.member_id.clone()).filter(|id| !id.is_empty());
+            let member = member_id.filter(|_| version >= FIRST_VERSION_WITH_MEMBERS);
+            let member = member.map(|id| (id, group.member_epoch));
+            fetch(&broker, group.group_id.0.to_string(), topics, member)
         });
-        let groups = join_all(asked).await.into_iter().map(group_shown).collect();
+        let answers = join_all(asked).await.into_iter().zip(&body.groups);
+        let groups = answers.map(|(answer, asked)| match version >= FIRST_VERSION_WITH_TOPIC_IDS {
+            true => group_by_id(answer, asked, &image),
+            false => group_shown(answer),
+        });
+        let groups = groups.collect();
         return respond(&header, &messages::OffsetFetchResponse::default().with_groups(groups));
     }
     let topics: Option<Vec<TopicPartitions>> = body.topics.as_ref().map(|topics| {
@@ -44,7 +63,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             .map(|topic| partitions(&topic.name, &topic.partition_indexes))
             .collect()
     });
-    let mut answer = fetch(&broker, body.group_id.0.to_string(), topics.clone()).await;
+    let mut answer = fetch(&broker, body.group_id.0.to_string(), topics.clone(), None).await;
     if version < FIRST_VERSION_WITH_ERROR && !answer.error.is_none() {
         // There is no place for the group's error: every partition carries it.
         answer.offsets = failed(topics.unwrap_or_default(), answer.error);
@@ -53,10 +72,16 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     respond(&header, &shown(answer, version))
 }
 
-async fn fetch(broker: &BrokerContext, group_id: String, topics: Option<Vec<TopicPartitions>>) -> OffsetFetchResponse {
+async fn fetch(
+    broker: &BrokerContext,
+    group_id: String,
+    topics: Option<Vec<TopicPartitions>>,
+    member: Option<(String, i32)>,
+) -> OffsetFetchResponse {
     let asked = OffsetFetchRequest {
         group_id: group_id.clone(),
         topics,
+        member,
     };
     let answer = ask(broker, &group_id, GroupRequest::OffsetFetch(asked), pick!(OffsetFetch)).await;
     answer.unwrap_or_else(|error| OffsetFetchResponse {
@@ -121,6 +146,42 @@ fn group_shown(answer: OffsetFetchResponse) -> OffsetFetchResponseGroup {
         .with_group_id(wire_group(&answer.group_id))
         .with_error_code(answer.error.code())
         .with_topics(topics.collect())
+}
+
+/// From v10 on topics are told by their ids; one that doesn't exist is told as such, where it was asked for.
+fn group_by_id(
+    answer: OffsetFetchResponse,
+    asked: &OffsetFetchRequestGroup,
+    image: &MetadataImage,
+) -> OffsetFetchResponseGroup {
+    let failed = !answer.error.is_none();
+    let mut group = group_shown(answer);
+    group.topics.retain_mut(|topic| {
+        let found = image.topic(topic.name.0.as_str());
+        topic.topic_id = found.map(|found| found.id.0).unwrap_or_default();
+        topic.name = messages::TopicName::default();
+        found.is_some()
+    });
+    for topic in asked.topics.iter().flatten().filter(|_| !failed) {
+        let TopicReference::Id(id) = topic_reference(&topic.name) else {
+            continue;
+        };
+        if image.topic_by_id(id).is_some() {
+            continue;
+        }
+        let partitions = topic.partition_indexes.iter().map(|partition| {
+            OffsetFetchResponsePartitions::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(-1)
+                .with_metadata(Some(text("")))
+                .with_error_code(ErrorCode::UnknownTopicId.code())
+        });
+        let unknown = OffsetFetchResponseTopics::default()
+            .with_topic_id(id.0)
+            .with_partitions(partitions.collect());
+        group.topics.push(unknown);
+    }
+    group
 }
 
 fn shown(answer: OffsetFetchResponse, version: i16) -> messages::OffsetFetchResponse {

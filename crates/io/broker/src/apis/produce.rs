@@ -5,6 +5,7 @@
 //! PRODUCE-3: payloads aren't decoded, but for compacted topics, whose records need keys. The request's frame is let go
 //! before the wait: the log holds the batch.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use metadata::{MetadataImage, TopicImage};
 use partition::Acks;
-use records::{AppendRules, Batch, BatchError, MAX_DECOMPRESSED_BYTES, RecordRules, TimestampType};
+use records::{AppendRules, Batch, BatchError, Compression, MAX_DECOMPRESSED_BYTES, RecordRules, TimestampType};
 use tokio::time::{Instant, timeout_at};
 use types::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TimestampMs, TopicIdPartition};
 use wire::messages::produce_request::TopicProduceData;
@@ -25,6 +26,7 @@ use super::auto_create::is_internal;
 use super::current_leader::NamedLeaders;
 use super::error_codes::KafkaError;
 use super::exchange::{ApiFault, Handled, decode, respond, text, timeout, topic_id};
+use crate::client_quotas::QuotaKind;
 use crate::context::{ApiRequest, BrokerContext};
 use crate::partition::{AppendError, Appended};
 use crate::topic_settings::PartitionSettings;
@@ -35,12 +37,17 @@ const TOPIC_IDS_SINCE: i16 = 13;
 const RECORD_ERRORS_SINCE: i16 = 8;
 /// An answer names at most so many records at fault: a small batch may unpack to many.
 const RECORDS_NAMED_MAX: usize = 1000;
+/// What is unpacked to name them; of a larger batch none are named.
+const NAMED_RECORDS_BYTES_MAX: usize = 8 << 20;
+/// zstd may be used from this version on (KIP-110).
+const ZSTD_SINCE: i16 = 7;
 /// From this version on the answer names the leader (KIP-951).
 const CURRENT_LEADER_SINCE: i16 = 10;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
     let version = header.api_version;
+    let bytes = request.body.len();
     let ProduceRequest {
         transactional_id,
         acks,
@@ -57,6 +64,15 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         transactional: transactional_id.is_some(),
     };
     let mut topics: Vec<Topic> = topic_data.into_iter().map(|topic| doorkeeper.topic(topic)).collect();
+    let throttle_time_ms = {
+        let client_id = header.client_id.as_deref().unwrap_or_default();
+        let (image, now) = (broker.host.image.load(), broker.host.clock.now());
+        let charge = broker.quotas.charge(&image, QuotaKind::Produce, client_id, bytes, now);
+        charge.map_or(0, |charge| {
+            request.client.mute(charge.wait());
+            charge.throttle_time_ms()
+        })
+    };
 
     if acks == Some(Acks::None) {
         return match topics
@@ -97,7 +113,9 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             answer.with_name(topic.name)
         }
     });
-    let response = ProduceResponse::default().with_responses(responses.collect());
+    let response = ProduceResponse::default()
+        .with_throttle_time_ms(throttle_time_ms)
+        .with_responses(responses.collect());
     let endpoints = leaders.endpoints().map(|(id, endpoint)| {
         NodeEndpoint::default()
             .with_node_id(id.0.into())
@@ -143,6 +161,8 @@ struct Failure {
     message: String,
     /// The records at fault, by their places in the batch, each with what is wrong with it.
     records: Vec<(usize, String)>,
+    /// Shown where the records are at fault; -1 otherwise.
+    log_start_offset: i64,
 }
 
 impl Failure {
@@ -151,6 +171,7 @@ impl Failure {
             error,
             message: message.to_owned(),
             records: Vec::new(),
+            log_start_offset: -1,
         }
     }
 }
@@ -165,9 +186,15 @@ impl From<BatchError> for Failure {
             _ => Vec::new(),
         };
         Self {
-            error: error.code(),
+            error: match error {
+                // What is left of a batch that was cut isn't seen as one, as in Kafka; a format of the future as damage.
+                BatchError::Truncated { .. } => ErrorCode::InvalidRecord,
+                BatchError::UnsupportedMagic(magic) if !(0..2).contains(&magic) => ErrorCode::CorruptMessage,
+                error => error.code(),
+            },
             message,
             records,
+            log_start_offset: -1,
         }
     }
 }
@@ -180,6 +207,7 @@ impl From<AppendError> for Failure {
                 error: other.code(),
                 message: other.to_string(),
                 records: Vec::new(),
+                log_start_offset: -1,
             },
         }
     }
@@ -274,7 +302,22 @@ impl Doorkeeper<'_> {
                 refusal => Failure::new(refusal, "this broker does not lead the partition"),
             });
         };
-        let batch = self.check(&partition.settings(), records)?;
+        let batch = self
+            .check(&partition.settings(), records)
+            .map_err(|failure| match failure.error {
+                ErrorCode::InvalidTimestamp | ErrorCode::InvalidRecord if !failure.records.is_empty() => Failure {
+                    log_start_offset: partition.status().log_start_offset.0,
+                    ..failure
+                },
+                _ => failure,
+            })?;
+        if self.version < ZSTD_SINCE && batch.header.compression() == Ok(Compression::Zstd) {
+            // Older consumers couldn't read it (KIP-110).
+            return Err(Failure::new(
+                ErrorCode::UnsupportedCompressionType,
+                "produce requests before version 7 can't carry zstd",
+            ));
+        }
         let appended = partition.append(&batch, self.acks.unwrap_or(Acks::All), None)?;
         let metrics = &self.broker.host.metrics;
         metrics.produced_bytes.inc_by(batch.bytes.len() as u64);
@@ -303,7 +346,15 @@ fn check_batch(settings: &PartitionSettings, records: Option<&Bytes>, now: Times
         timestamp_after_max_ms: settings.timestamp_after_max_ms,
         now,
     };
-    batch.check_for_append(&rules)?;
+    match batch.check_for_append(&rules) {
+        Err(error @ BatchError::TimestampOutOfRange { earliest, latest, .. }) => {
+            return Err(Failure {
+                records: records_out_of_range(&batch, earliest..=latest).unwrap_or_default(),
+                ..error.into()
+            });
+        }
+        checked => checked?,
+    }
     if batch.header.is_transactional() {
         // Without a coordinator nobody would ever end the transaction.
         return Err(Failure::new(
@@ -334,6 +385,22 @@ fn keyless_records(batch: &Batch) -> Result<Vec<(usize, String)>, BatchError> {
     let records = batch.records_within(MAX_DECOMPRESSED_BYTES)?.enumerate();
     let keyless = records.filter(|(_, record)| record.as_ref().is_ok_and(|record| record.key.is_none()));
     let named = keyless.map(|(index, _)| (index, BatchError::MissingKey { index }.to_string()));
+    Ok(named.take(RECORDS_NAMED_MAX).collect())
+}
+
+/// The records whose timestamps the topic doesn't take. At most [`RECORDS_NAMED_MAX`] of them.
+fn records_out_of_range(batch: &Batch, taken: RangeInclusive<i64>) -> Result<Vec<(usize, String)>, BatchError> {
+    let (earliest, latest) = (*taken.start(), *taken.end());
+    let records = batch.records_within(NAMED_RECORDS_BYTES_MAX)?.enumerate();
+    let named = records.filter_map(|(index, record)| {
+        let timestamp = record.ok()?.timestamp.0;
+        let error = BatchError::TimestampOutOfRange {
+            timestamp,
+            earliest,
+            latest,
+        };
+        (!taken.contains(&timestamp)).then(|| (index, error.to_string()))
+    });
     Ok(named.take(RECORDS_NAMED_MAX).collect())
 }
 
@@ -368,6 +435,9 @@ impl Part {
             .with_error_code(failure.error.code())
             .with_base_offset(-1)
             .with_log_append_time_ms(-1);
+        if version >= 5 {
+            answer = answer.with_log_start_offset(failure.log_start_offset);
+        }
         if version >= RECORD_ERRORS_SINCE {
             let at_fault = failure.records.iter().map(|(record, message)| {
                 BatchIndexAndErrorMessage::default()

@@ -10,12 +10,14 @@ use wire::{DecodeError, ServedApi, api_versions_fallback, served_api};
 
 use super::exchange::{ApiFault, Handling};
 use super::{
-    add_raft_voter, alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
-    delete_groups, delete_records, delete_topics, describe_acls, describe_cluster, describe_configs, describe_groups,
+    add_raft_voter, alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
+    consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records,
+    delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
     describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
     find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
     list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
     offset_delete, offset_fetch, offset_for_leader_epoch, produce, remove_raft_voter, sync_group, unregister_broker,
+    update_features,
 };
 use crate::context::{ApiRequest, BrokerContext};
 
@@ -72,10 +74,15 @@ static TABLE: &[ApiRow] = rows! {
     AlterPartitionReassignments => alter_partition_reassignments,
     ListPartitionReassignments => list_partition_reassignments,
     OffsetDelete => offset_delete,
+    DescribeClientQuotas => describe_client_quotas,
+    AlterClientQuotas => alter_client_quotas,
     DescribeQuorum => describe_quorum,
+    UpdateFeatures => update_features,
     DescribeCluster => describe_cluster,
     DescribeProducers => describe_producers,
     UnregisterBroker => unregister_broker,
+    ConsumerGroupHeartbeat => consumer_group_heartbeat,
+    ConsumerGroupDescribe => consumer_group_describe,
     ListConfigResources => list_config_resources,
     DescribeTopicPartitions => describe_topic_partitions,
     AddRaftVoter => add_raft_voter,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::{Answer, GroupConfig, ListGroupsRequest, group_partition};
+use coordinator::{Answer, AssignorKind, GroupConfig, ListGroupsRequest, group_partition};
 use metadata::{ImageDelta, MetadataImage};
 use parking_lot::RwLock;
 use tokio::sync::mpsc::error::SendTimeoutError;
@@ -164,7 +164,8 @@ impl GroupCoordinator {
         let state = Arc::new(ShardState::default());
         let clock = ShardClock::new(&*self.host().clock);
         let name = format!("{OFFSETS_TOPIC}-{}", id.partition);
-        let task = ShardTask::new(name, log, clock, self.settings, queued, Arc::clone(&state));
+        let images = Arc::clone(self.replicas.host());
+        let task = ShardTask::new(name, log, images, clock, self.settings, queued, Arc::clone(&state));
         tokio::spawn(task.run());
         ShardHandle {
             topic_id: id.topic_id,
@@ -207,6 +208,14 @@ fn group_config(config: &config::GroupConfig) -> GroupConfig {
             .unwrap_or(i64::MAX),
         offset_metadata_max_bytes: i32::try_from(config.offset_metadata_max_bytes).unwrap_or(i32::MAX),
         offset_commit_timeout_ms: milliseconds(config.offsets_commit_timeout),
+        consumer_session_timeout_ms: milliseconds(config.consumer_session_timeout),
+        consumer_heartbeat_interval_ms: milliseconds(config.consumer_heartbeat_interval),
+        consumer_assignment_interval_ms: milliseconds(config.consumer_assignment_interval),
+        consumer_max_size: i32::try_from(config.consumer_max_size).unwrap_or(i32::MAX),
+        consumer_upgrade: config.consumer_upgrade,
+        consumer_downgrade: config.consumer_downgrade,
+        consumer_default_assignor: AssignorKind::from_name(config.consumer_default_assignor)
+            .unwrap_or(AssignorKind::Uniform),
     }
 }
 

@@ -13,6 +13,7 @@
 mod group_coordinator;
 mod group_log;
 mod held_replies;
+mod image_view;
 mod loader;
 mod partition_log;
 mod request;

@@ -1,8 +1,9 @@
 //! What may be asked of a shard.
 
 use coordinator::{
-    DescribeGroupRequest, Effects, GroupShard, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, ReplyToken, SyncGroupRequest,
+    ClusterView, ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, DescribeGroupRequest, Effects,
+    GroupShard, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ReplyToken, SyncGroupRequest,
 };
 use types::TimestampMs;
 
@@ -29,14 +30,24 @@ pub(crate) enum GroupRequest {
     ListGroups(ListGroupsRequest),
     /// DeleteGroups of one shard.
     DeleteGroups(Vec<String>),
+    /// ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(Box<ConsumerGroupHeartbeatRequest>),
+    /// ConsumerGroupDescribe of one group.
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
 }
 
 impl GroupRequest {
     /// Lets the shard decide.
-    pub(super) fn decide(self, shard: &mut GroupShard, now: TimestampMs, token: ReplyToken) -> Effects {
+    pub(super) fn decide(
+        self,
+        shard: &mut GroupShard,
+        now: TimestampMs,
+        token: ReplyToken,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
         match self {
-            Self::JoinGroup(request) => shard.join_group(now, token, *request),
-            Self::SyncGroup(request) => shard.sync_group(now, token, request),
+            Self::JoinGroup(request) => shard.join_group(now, token, *request, cluster),
+            Self::SyncGroup(request) => shard.sync_group(now, token, request, cluster),
             Self::Heartbeat(request) => shard.heartbeat(now, token, &request),
             Self::LeaveGroup(request) => shard.leave_group(now, token, request),
             Self::OffsetCommit(request) => shard.offset_commit(now, token, request),
@@ -45,6 +56,8 @@ impl GroupRequest {
             Self::DescribeGroup(request) => shard.describe_group(token, request),
             Self::ListGroups(request) => shard.list_groups(token, &request),
             Self::DeleteGroups(groups) => shard.delete_groups(token, groups),
+            Self::ConsumerGroupHeartbeat(request) => shard.consumer_group_heartbeat(now, token, &request, cluster),
+            Self::ConsumerGroupDescribe(request) => shard.consumer_group_describe(token, request),
         }
     }
 }

@@ -17,6 +17,7 @@ use types::{ErrorCode, Offset, TopicName};
 
 use super::group_log::GroupLog;
 use super::held_replies::HeldReplies;
+use super::image_view::{ImageSource, ImageView};
 use super::loader::{LoadError, load, replay};
 use super::request::GroupRequest;
 use super::shard_clock::ShardClock;
@@ -95,6 +96,7 @@ pub(super) struct ShardSettings {
 pub(super) struct ShardTask {
     name: String,
     log: Arc<dyn GroupLog>,
+    images: Arc<dyn ImageSource>,
     clock: ShardClock,
     settings: ShardSettings,
     operations: mpsc::Receiver<Operation>,
@@ -111,6 +113,7 @@ impl ShardTask {
     pub(super) fn new(
         name: String,
         log: Arc<dyn GroupLog>,
+        images: Arc<dyn ImageSource>,
         clock: ShardClock,
         settings: ShardSettings,
         operations: mpsc::Receiver<Operation>,
@@ -119,6 +122,7 @@ impl ShardTask {
         Self {
             name,
             log,
+            images,
             clock,
             settings,
             operations,
@@ -201,7 +205,10 @@ impl ShardTask {
         let token = ReplyToken(self.next_token);
         self.next_token += 1;
         self.waiting.insert(token, operation.answer);
-        let effects = operation.request.decide(&mut self.shard, self.clock.now(), token);
+        let cluster = ImageView(self.images.image());
+        let effects = operation
+            .request
+            .decide(&mut self.shard, self.clock.now(), token, &cluster);
         self.execute(effects);
     }
 

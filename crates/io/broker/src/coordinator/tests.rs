@@ -7,6 +7,7 @@ use coordinator::{
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use metadata::MetadataImage;
 use parking_lot::Mutex;
 use records::Batch;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -14,6 +15,7 @@ use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicNa
 
 use super::GroupRequest;
 use super::group_log::{GroupLog, LogPlace, ReadChunk};
+use super::image_view::ImageSource;
 use super::shard_clock::ShardClock;
 use super::shard_task::{Operation, Phase, ShardSettings, ShardState, ShardTask};
 use crate::clock::Clock;
@@ -113,6 +115,15 @@ impl Clock for FixedClock {
     }
 }
 
+#[derive(Debug)]
+struct NoTopics;
+
+impl ImageSource for NoTopics {
+    fn image(&self) -> Arc<MetadataImage> {
+        Arc::new(MetadataImage::new())
+    }
+}
+
 struct Shard {
     log: Arc<FakeLog>,
     operations: mpsc::Sender<Operation>,
@@ -132,6 +143,7 @@ impl Shard {
         let task = ShardTask::new(
             "shard".to_owned(),
             Arc::clone(&log) as Arc<dyn GroupLog>,
+            Arc::new(NoTopics),
             ShardClock::new(&FixedClock),
             settings,
             queued,
@@ -173,6 +185,7 @@ impl Shard {
                 topic: TopicName::new("t"),
                 partitions: vec![PartitionIndex(0)],
             }]),
+            member: None,
         };
         match self.send(GroupRequest::OffsetFetch(request)).await.await.unwrap() {
             Answer::OffsetFetch(answer) => answer.offsets[0].offset,

@@ -5,7 +5,7 @@
 //! bytes, and one Fetch are in work at a time, so that a client that doesn't read its answers holds little.
 //! CONN-4: a task waiting for the node's budget goes on answering, so that the budget comes back. CONN-5: Metadata is looked up when
 //! everything before it is answered. Behind produced records that wait for a dead follower to leave the ISR, an answer that was made
-//! at once would name leaders of the past.
+//! at once would name leaders of the past. CONN-6: a client that used more than its quota is read no more until it has waited.
 
 mod in_flight;
 
@@ -119,7 +119,8 @@ impl Connection {
                 return end;
             }
             let open = closing.is_none();
-            let may_read = open && held.is_none() && self.has_room(&in_flight);
+            let muted = self.client.muted();
+            let may_read = open && held.is_none() && muted.is_none() && self.has_room(&in_flight);
             let taken = tokio::select! {
                 Some(done) = in_flight.next(), if !in_flight.is_empty() => {
                     if let Err(end) = self.answer(&mut sink, done).await {
@@ -151,6 +152,10 @@ impl Connection {
                         continue;
                     }
                 },
+                () = sleep_until(muted.unwrap_or(last_active)), if muted.is_some() => {
+                    last_active = Instant::now();
+                    continue;
+                }
                 () = stopped(&mut shutdown), if open => {
                     closing = Some(End::Quiet("this node stops"));
                     continue;

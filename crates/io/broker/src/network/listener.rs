@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use config::NetworkConfig;
 use futures::FutureExt;
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc::{ConnectionLimits, ConnectionSlot, GrpcServer};
 use tokio::io::Interest;
@@ -188,6 +189,7 @@ impl KafkaServer {
             address,
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             opened: Instant::now(),
+            muted_until: Mutex::default(),
         };
         let _counted = Counted::new(&self.metrics);
         Connection::new(

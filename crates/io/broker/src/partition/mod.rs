@@ -34,6 +34,7 @@ pub use deletion::DeleteRecordsError;
 pub(crate) use follow::{ColdRead, FollowReply, NextPush};
 pub use host::PartitionHost;
 pub use push::{PushError, PushOutcome};
+use read::Redirects;
 pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};
 pub use role::RoleChange;
 pub use writer::REACTOR_WRITES;
@@ -86,6 +87,8 @@ struct State {
     partition_epoch: PartitionEpoch,
     waiters: OffsetWaiters<Waiter>,
     readers: Vec<Weak<Notify>>,
+    /// While leading: consumers that were sent to a follower.
+    redirects: Redirects,
     slots: Vec<FollowSlot>,
     /// While following: where acknowledgements are collected.
     acks: Option<Arc<AckQueue>>,
@@ -179,6 +182,7 @@ impl Partition {
             partition_epoch: PartitionEpoch(-1),
             waiters: OffsetWaiters::default(),
             readers: Vec::new(),
+            redirects: Redirects::default(),
             slots: Vec::new(),
             acks: None,
             proposal: None,

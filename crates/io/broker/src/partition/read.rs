@@ -1,5 +1,6 @@
 //! Reading as a consumer sees it: nothing above the high watermark (promise VIS).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use partition::EpochLookup;
 use storage::{LogError, PreparedRead};
 use thiserror::Error;
 use tokio::sync::Notify;
-use types::{EpochEnd, LeaderEpoch, Offset, TimestampMs};
+use types::{BrokerId, EpochEnd, LeaderEpoch, Offset, TimestampMs};
 
 use super::{LogEpochs, Partition, Role, State};
 use crate::blocking::BlockingPool;
@@ -25,6 +26,8 @@ pub struct ReadRequest {
     pub leader_epoch: Option<LeaderEpoch>,
     /// The epoch of the record before `from`, as the client has it (KIP-595's divergence check).
     pub last_fetched_epoch: Option<LeaderEpoch>,
+    /// Whether a follower may answer, too (KIP-392).
+    pub from_follower: bool,
 }
 
 /// What it gets.
@@ -107,6 +110,31 @@ impl ReadWaiter {
     }
 }
 
+/// Whom the leader has sent to a follower lately. One that comes back at once with the same offset was refused there, say because that
+/// follower's retention has gone further: it is served here, or it would go back and forth for ever.
+#[derive(Debug, Default)]
+pub(super) struct Redirects(VecDeque<(Offset, TimestampMs)>);
+
+impl Redirects {
+    const KEPT: usize = 32;
+    const KEPT_MS: i64 = 30_000;
+
+    /// Whether somebody who reads from here may be sent away; it is noted.
+    fn may_send(&mut self, from: Offset, now: TimestampMs) -> bool {
+        self.0.retain(|(_, at)| now.since(*at) < Self::KEPT_MS);
+        let before = self.0.len();
+        self.0.retain(|(offset, _)| *offset != from);
+        if self.0.len() < before {
+            return false;
+        }
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back((from, now));
+        true
+    }
+}
+
 /// A read decided on under the lock.
 struct PlannedRead {
     prepared: PreparedRead,
@@ -151,11 +179,13 @@ impl Partition {
 
     fn prepare_read(&self, request: &ReadRequest) -> Result<(ReadResult, Option<PlannedRead>), ReadError> {
         let state = self.lock();
-        state.check_leader(request.leader_epoch)?;
-        let Role::Leader(leader) = &state.role else {
-            return Err(ReadError::NotLeader);
+        let high_watermark = match &state.role {
+            Role::Leader(leader) => leader.high_watermark(),
+            // What it knows to be committed is; one that has fallen behind would keep its readers behind.
+            Role::Follower(follower) if request.from_follower && self.is_in_sync() => follower.high_watermark,
+            Role::Follower(_) => return Err(ReadError::NotLeader),
         };
-        let high_watermark = leader.high_watermark();
+        state.check_epoch(request.leader_epoch)?;
         let log_start_offset = state.log.log_start_offset();
         let log_end = state.log.log_end_offset();
         let mut result = ReadResult {
@@ -165,7 +195,9 @@ impl Partition {
             log_start_offset,
             diverging: None,
         };
-        if let Some(epoch) = request.last_fetched_epoch {
+        // Of a follower's log, which may lack the end of its epoch, nobody's else parts.
+        let leads = matches!(state.role, Role::Leader(_));
+        if let Some(epoch) = request.last_fetched_epoch.filter(|_| leads) {
             let log = LogEpochs(&state.log);
             let end = log.end_offset_for_epoch(epoch);
             match end {
@@ -199,6 +231,54 @@ impl Partition {
             return Ok((result, Some(PlannedRead { prepared, wanted })));
         }
         Ok((result, None))
+    }
+
+    /// Whether this replica counts as in sync, as far as this broker has heard, and it has heard lately.
+    fn is_in_sync(&self) -> bool {
+        if self.host.lease.is_over() {
+            return false;
+        }
+        let image = self.host.image.load();
+        let local = self.host.local;
+        let alive = image.broker(local).is_some_and(|broker| !broker.fenced);
+        alive
+            && image
+                .partition(self.id)
+                .is_some_and(|partition| partition.isr.contains(&local))
+    }
+
+    /// The in-sync follower in the client's rack that is known to have the offset, the most advanced one (KIP-392). `None` where the
+    /// client is to read here.
+    #[must_use]
+    pub fn preferred_replica(&self, rack: &str, listener: &str, from: Offset) -> Option<BrokerId> {
+        let image = self.host.image.load();
+        let rack_of = |id: BrokerId| image.broker(id).and_then(|broker| broker.rack.as_deref());
+        if rack_of(self.host.local) == Some(rack) {
+            return None;
+        }
+        let mut state = self.lock();
+        let State {
+            role, log, redirects, ..
+        } = &mut *state;
+        let Role::Leader(leader) = role else {
+            return None;
+        };
+        // What is out of range is said here, where it is known.
+        if !(log.log_start_offset()..=log.log_end_offset()).contains(&from) {
+            return None;
+        }
+        let candidates = leader.remotes().filter(|(id, progress)| {
+            let reachable = |id| {
+                let broker = image.broker(id);
+                broker.is_some_and(|broker| !broker.fenced && broker.listener(listener).is_some())
+            };
+            progress.end.is_some_and(|end| end >= from)
+                && leader.isr().committed().contains(id)
+                && rack_of(*id) == Some(rack)
+                && reachable(*id)
+        });
+        let (nearest, _) = candidates.max_by_key(|(_, progress)| progress.end)?;
+        redirects.may_send(from, self.host.clock.now()).then_some(nearest)
     }
 
     /// Wakes `waiter` at the next rise of the high watermark or change of role.
@@ -335,12 +415,16 @@ impl State {
         let Role::Leader(leader) = &self.role else {
             return Err(ReadError::NotLeader);
         };
-        let current = leader.leader_epoch();
-        match named {
-            Some(named) if named < current => Err(ReadError::FencedEpoch(current)),
-            Some(named) if named > current => Err(ReadError::UnknownEpoch(current)),
-            _ => Ok(()),
-        }
+        check_epoch(leader.leader_epoch(), named)
+    }
+
+    /// The same for a follower, which knows the epoch that it follows.
+    fn check_epoch(&self, named: Option<LeaderEpoch>) -> Result<(), ReadError> {
+        let current = match &self.role {
+            Role::Leader(leader) => leader.leader_epoch(),
+            Role::Follower(follower) => follower.leader_epoch,
+        };
+        check_epoch(current, named)
     }
 
     /// The epoch of the record at an offset; of the leadership when there is none.
@@ -349,5 +433,33 @@ impl State {
             Role::Leader(leader) => leader.leader_epoch(),
             Role::Follower(follower) => follower.leader_epoch,
         })
+    }
+}
+
+fn check_epoch(current: LeaderEpoch, named: Option<LeaderEpoch>) -> Result<(), ReadError> {
+    match named {
+        Some(named) if named < current => Err(ReadError::FencedEpoch(current)),
+        Some(named) if named > current => Err(ReadError::UnknownEpoch(current)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_back_with_the_same_offset_is_served_here_once() {
+        let mut redirects = Redirects::default();
+        let now = TimestampMs(1_000);
+        assert!(redirects.may_send(Offset(5), now));
+        assert!(!redirects.may_send(Offset(5), now));
+        assert!(redirects.may_send(Offset(5), now));
+        assert!(redirects.may_send(Offset(6), now));
+        assert!(redirects.may_send(Offset(6), TimestampMs(32_000)));
+        for offset in 0..100 {
+            assert!(redirects.may_send(Offset(100 + offset), now));
+        }
+        assert!(redirects.0.len() <= Redirects::KEPT);
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use futures::future::join_all;
 use metadata::{MetadataImage, PartitionRegistration};
 use storage::{Log, LogConfig};
-use types::{Offset, PartitionIndex, TopicIdPartition, TopicName, TopicPartition};
+use types::{Offset, PartitionIndex, TopicId, TopicIdPartition, TopicName, TopicPartition};
 
+use super::removal::name_of;
 use super::{Hosted, ReplicaManager};
 use crate::log_manager_error::LogManagerError;
 use crate::partition::{Partition, ReplicaDisk, RoleChange};
+use crate::topic_settings::PartitionSettings;
 
 /// Logs made by one call to the disk's threads: enough that handing it over costs nothing beside them, and the first partitions of
 /// many serve before the last ones are made.
@@ -18,6 +20,9 @@ const MADE_AT_ONCE: usize = 64;
 
 /// New logs with their directories, or why there are none. One whose directory went offline meanwhile is missing.
 type MadeLogs = HashMap<TopicIdPartition, (usize, Result<Log, LogManagerError>)>;
+
+/// Resolved once a topic, not once a partition.
+type Settings = HashMap<TopicId, PartitionSettings>;
 
 struct WantedLog {
     id: TopicIdPartition,
@@ -33,15 +38,16 @@ impl ReplicaManager {
         ids: &BTreeSet<TopicIdPartition>,
     ) {
         let ids: Vec<TopicIdPartition> = ids.iter().copied().collect();
+        let mut settings = Settings::new();
         for ids in ids.chunks(MADE_AT_ONCE) {
-            let mut made = self.make_logs(image, ids).await;
+            let mut made = self.make_logs(image, ids, &mut settings).await;
             let mut leaving = Vec::new();
             for id in ids {
                 let Some((registration, topic)) = registered(image, *id) else {
                     continue;
                 };
                 if registration.replicas.contains(&self.host.local) {
-                    self.apply_partition(image, *id, registration, topic, &mut made);
+                    self.apply_partition(image, *id, registration, topic, &mut made, &mut settings);
                 } else {
                     self.offline.lock().remove(id);
                     leaving.push((*id, topic.clone()));
@@ -58,12 +64,16 @@ impl ReplicaManager {
         registration: &PartitionRegistration,
         topic: &TopicName,
         made: &mut MadeLogs,
+        settings: &mut Settings,
     ) {
         if self.offline.lock().contains(&id) {
             return;
         }
         let hosted = self.partition(id);
-        let Some(partition) = hosted.or_else(|| self.host_replica(image, id, topic, made)) else {
+        let Some(partition) = hosted.or_else(|| {
+            let settings = self.settings_of(image, id, topic, settings);
+            self.host_replica(id, topic, settings, made)
+        }) else {
             return;
         };
         match partition.apply_registration(registration) {
@@ -80,10 +90,15 @@ impl ReplicaManager {
     }
 
     /// Opens the logs of those that are to be here and neither are hosted nor were found.
-    async fn make_logs(self: &Arc<Self>, image: &Arc<MetadataImage>, ids: &[TopicIdPartition]) -> MadeLogs {
+    async fn make_logs(
+        self: &Arc<Self>,
+        image: &MetadataImage,
+        ids: &[TopicIdPartition],
+        settings: &mut Settings,
+    ) -> MadeLogs {
         let mut made = MadeLogs::new();
         let mut jobs = Vec::new();
-        for (directory, wanted) in self.wanted_logs(image, ids) {
+        for (directory, wanted) in self.wanted_logs(image, ids, settings) {
             let (logs, now) = (Arc::clone(&self.logs), self.host.clock.now());
             let make = move || {
                 let make = |wanted: WantedLog| {
@@ -102,7 +117,23 @@ impl ReplicaManager {
         made
     }
 
-    fn wanted_logs(&self, image: &MetadataImage, ids: &[TopicIdPartition]) -> BTreeMap<usize, Vec<WantedLog>> {
+    fn settings_of(
+        &self,
+        image: &MetadataImage,
+        id: TopicIdPartition,
+        topic: &TopicName,
+        known: &mut Settings,
+    ) -> PartitionSettings {
+        let settings = known.entry(id.topic_id);
+        settings.or_insert_with(|| self.settings(image, topic)).clone()
+    }
+
+    fn wanted_logs(
+        &self,
+        image: &MetadataImage,
+        ids: &[TopicIdPartition],
+        settings: &mut Settings,
+    ) -> BTreeMap<usize, Vec<WantedLog>> {
         let mut wanted: BTreeMap<usize, Vec<WantedLog>> = BTreeMap::new();
         let mut missing = Vec::new();
         let mut names: HashMap<(&TopicName, PartitionIndex), TopicIdPartition> = HashMap::new();
@@ -135,11 +166,8 @@ impl ReplicaManager {
             if found.contains_key(&id) || (self.logs.any_offline() && !registration.is_new()) {
                 continue;
             }
-            let name = TopicPartition {
-                topic: topic.clone(),
-                partition: id.partition,
-            };
-            let config = self.settings(image, topic).log;
+            let name = name_of(id, topic.clone());
+            let config = self.settings_of(image, id, topic, settings).log;
             let directory = self.logs.choose();
             wanted
                 .entry(directory)
@@ -152,12 +180,11 @@ impl ReplicaManager {
     /// Hosts a replica whose log was found or made.
     fn host_replica(
         self: &Arc<Self>,
-        image: &Arc<MetadataImage>,
         id: TopicIdPartition,
         topic: &TopicName,
+        settings: PartitionSettings,
         made: &mut MadeLogs,
     ) -> Option<Arc<Partition>> {
-        let settings = self.settings(image, topic);
         let found = self.found.lock().remove(&id);
         let (log, directory, high_watermark) = match (found, made.remove(&id)) {
             (Some(mut found), _) => {

@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use storage::{Checkpoint, CheckpointEntry, DirectoryStatus};
 use tokio::sync::watch;
 use tokio::time::sleep;
-use types::{ErrorCode, Offset, TopicIdPartition, TopicPartition};
+use types::{ErrorCode, Offset, TopicIdPartition};
 
 use super::ReplicaManager;
+use super::removal::name_of;
 use crate::log_manager::FoundLog;
 use crate::log_manager_error::LogManagerError;
 use crate::partition::Partition;
@@ -30,10 +31,7 @@ impl ReplicaManager {
         let _one = self.checkpoints.get(directory).map(Mutex::lock);
         let (mut recovery, mut high, mut start) = (Vec::new(), Vec::new(), Vec::new());
         for partition in self.partitions_in(directory) {
-            let name = TopicPartition {
-                topic: partition.topic().clone(),
-                partition: partition.id().partition,
-            };
+            let name = name_of(partition.id(), partition.topic().clone());
             let status = partition.status();
             let entry = |offset| CheckpointEntry {
                 partition: name.clone(),
@@ -52,10 +50,7 @@ impl ReplicaManager {
             .iter()
             .filter(|(_, found)| found.directory == directory)
         {
-            let name = TopicPartition {
-                topic: found.topic.clone(),
-                partition: id.partition,
-            };
+            let name = name_of(*id, found.topic.clone());
             let entry = |offset| CheckpointEntry {
                 partition: name.clone(),
                 offset,

@@ -89,12 +89,13 @@ impl ReplicaManager {
             };
             let retired = self.pool_of(directory).run(retire);
             match self.unless_offline(directory, retired).await {
-                Some(Ok(removals)) => {
-                    let removals = delays.into_iter().zip(removals);
-                    let removals = removals.filter_map(|(delay, removal)| Some((delay, removal?)));
+                Some(Ok(retired)) => {
+                    let retired = delays.into_iter().zip(retired);
+                    let removals =
+                        retired.filter_map(|(delay, retired)| Some((delay, retired.unwrap_or_else(not_renamed)?)));
                     self.remove_later(directory, removals.collect());
                 }
-                Some(Err(error)) => tracing::warn!(%error, "deleted partitions' directories could not be renamed"),
+                Some(Err(error)) => _ = not_renamed(error),
                 None => {}
             }
         }
@@ -123,7 +124,12 @@ impl ReplicaManager {
     }
 }
 
-fn name_of(id: TopicIdPartition, topic: TopicName) -> TopicPartition {
+fn not_renamed(error: impl std::fmt::Display) -> Option<DirectoryRemoval> {
+    tracing::warn!(%error, "a deleted partition's directory could not be renamed");
+    None
+}
+
+pub(super) fn name_of(id: TopicIdPartition, topic: TopicName) -> TopicPartition {
     TopicPartition {
         topic,
         partition: id.partition,

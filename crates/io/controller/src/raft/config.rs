@@ -40,8 +40,8 @@ pub enum LogIo {
 /// Where Raft's tasks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RaftThreads {
-    /// A runtime with threads of its own, so that a saturated data plane costs no election: two, for one may stand in a call to a
-    /// disk that hangs while the other answers heartbeats. What takes long is handed over.
+    /// A runtime with a thread of its own, so that a saturated data plane costs no election. What takes long, or waits for the disk,
+    /// is handed over.
     Own,
     /// The runtime that calls [`MetadataQuorum::start`](super::MetadataQuorum::start): for the simulator and tests.
     Current,

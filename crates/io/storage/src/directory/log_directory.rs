@@ -33,6 +33,9 @@ pub struct DirectoryRemoval {
     path: PathBuf,
 }
 
+/// What became of one partition's directory: to be removed, or missing.
+pub type RetiredPartition = Result<Option<DirectoryRemoval>, DirectoryError>;
+
 impl DirectoryRemoval {
     /// Removes the directory; one that is gone already is no error.
     ///
@@ -138,32 +141,36 @@ impl LogDirectory {
 
     /// Takes partitions' directories out of use (their topics were deleted, or they are stray): renamed at once and durably, so
     /// that new partitions of these names may be made; removed by the tasks, in the same order. Their logs must be dropped before.
-    /// `None` for one that is missing.
+    /// `None` for one that is missing; one that can't be renamed keeps none of the others.
     ///
     /// # Errors
-    /// `Storage`.
+    /// `Storage`: the renames are not durable.
     pub fn retire_partitions(
         &self,
         partitions: &[(&TopicPartition, Uuid)],
-    ) -> Result<Vec<Option<DirectoryRemoval>>, DirectoryError> {
-        let mut retired = Vec::with_capacity(partitions.len());
-        for (partition, unique) in partitions {
-            let from = self.partition_path(partition);
-            let path = self.free_name(partition, *unique)?;
-            retired.push(match self.file_system.rename(&from, &path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                renamed => {
-                    renamed.during("rename", &from)?;
-                    Some(DirectoryRemoval {
-                        file_system: Arc::clone(&self.file_system),
-                        path,
-                    })
-                }
-            });
-        }
+    ) -> Result<Vec<RetiredPartition>, DirectoryError> {
+        let retired = partitions
+            .iter()
+            .map(|(partition, unique)| self.rename_away(partition, *unique));
+        let retired = retired.collect();
         // Before any file goes: under its old name a directory must not lack some of them after a power cut.
         self.file_system.sync_dir(&self.path).during("sync", &self.path)?;
         Ok(retired)
+    }
+
+    fn rename_away(&self, partition: &TopicPartition, unique: Uuid) -> RetiredPartition {
+        let from = self.partition_path(partition);
+        let path = self.free_name(partition, unique)?;
+        match self.file_system.rename(&from, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            renamed => {
+                renamed.during("rename", &from)?;
+                Ok(Some(DirectoryRemoval {
+                    file_system: Arc::clone(&self.file_system),
+                    path,
+                }))
+            }
+        }
     }
 
     /// The replica may have been here and gone before, and the older directory still be there.

@@ -13,6 +13,6 @@ mod tests;
 pub use checkpoints::{Checkpoint, CheckpointEntry};
 pub use directory_error::DirectoryError;
 pub use incarnation::Incarnation;
-pub use log_directory::{DirectoryRemoval, LogDirectory};
+pub use log_directory::{DirectoryRemoval, LogDirectory, RetiredPartition};
 pub use meta_properties::MetaProperties;
 pub use partition_directory::PartitionDirectory;

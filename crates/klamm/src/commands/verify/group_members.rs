@@ -68,10 +68,12 @@ impl GroupMembers {
                 topic: plan.topic.clone(),
                 recorder: recorder.clone(),
                 committed: Arc::clone(&committed),
+                churn: plan.churn,
             };
+            let turn = at % plan.members;
             let stop = Arc::clone(&stop);
             let builder = std::thread::Builder::new().name(format!("member-{reader}"));
-            threads.push(builder.spawn(move || member.run(&stop))?);
+            threads.push(builder.spawn(move || member.run(&stop, turn))?);
         }
         Ok(Self {
             stop,
@@ -203,13 +205,25 @@ struct Consuming {
     topic: String,
     recorder: Recorder,
     committed: Committed,
+    churn: Option<Duration>,
 }
 
 impl Consuming {
-    fn run(self, stop: &AtomicBool) -> Result<()> {
+    /// `turn` is the member's place in its group: each has its own moments to leave.
+    fn run(self, stop: &AtomicBool, turn: u16) -> Result<()> {
         let mut read: BTreeMap<i32, u64> = BTreeMap::new();
         let mut last = Instant::now();
+        let mut leaves = self
+            .churn
+            .map(|churn| Instant::now() + churn.mul_f64(1.0 + f64::from(turn) / 2.0));
         while !stop.load(Ordering::Relaxed) {
+            if let (Some(churn), Some(at)) = (self.churn, leaves)
+                && Instant::now() >= at
+            {
+                self.consumer.unsubscribe();
+                self.consumer.subscribe(&[&self.topic])?;
+                leaves = Some(Instant::now() + churn.mul_f64(1.0 + f64::from(turn)));
+            }
             let polled = self.consumer.poll(POLL);
             let context = self.consumer.context();
             // What was read there but not committed belongs to somebody else now, who begins before it.

@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) groups: u16,
     /// Members of each group.
     pub(super) members: u16,
+    /// After how long a member leaves its group, to join it again at once.
+    pub(super) churn: Option<Duration>,
     /// Records a second over all producers; `None`: as many as the cluster takes.
     pub(super) rate: Option<u64>,
     /// Settings of the user's own.
@@ -97,20 +99,27 @@ impl Plan {
         self.with_properties(config)
     }
 
-    /// A group member's. Groups differ in how they rebalance.
+    /// A group member's. Groups differ in how they rebalance: two ways of the classic protocol, and the consumer protocol (KIP-848).
     pub(super) fn member(&self, group: u16) -> ClientConfig {
-        const ASSIGNORS: [&str; 2] = ["range", "cooperative-sticky"];
         let mut config = self.consumer(&self.group(group));
         config
             .set("auto.offset.reset", "error")
             .set("log_level", "4")
-            .set(
-                "partition.assignment.strategy",
-                ASSIGNORS[usize::from(group) % ASSIGNORS.len()],
-            )
-            .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
-            .set("heartbeat.interval.ms", "1000")
             .set_log_level(RDKafkaLogLevel::Warning);
+        let mut classic = |assignor: &str| {
+            config
+                .set("partition.assignment.strategy", assignor)
+                .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
+                .set("heartbeat.interval.ms", "1000");
+        };
+        match group % 3 {
+            0 => classic("cooperative-sticky"),
+            1 => {
+                // Its session and heartbeats are the brokers'.
+                config.set("group.protocol", "consumer");
+            }
+            _ => classic("range"),
+        }
         self.with_properties(config)
     }
 

@@ -61,6 +61,9 @@ pub(crate) struct VerifyArgs {
     /// Members of each group
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
     members: u16,
+    /// Members leave their group after so long and join it again, one after the other, as in 5s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    churn: Option<Duration>,
     /// Records a second over all producers; 0: as many as the cluster takes
     #[arg(long, default_value_t = 2_000)]
     rate: u64,
@@ -269,6 +272,7 @@ impl VerifyArgs {
             consumers: self.consumers,
             groups: self.groups,
             members: self.members,
+            churn: self.churn,
             rate: Some(self.rate).filter(|rate| *rate > 0),
             properties: self.properties.clone(),
         }

@@ -2,15 +2,19 @@
 
 use crate::key::ConfigKey;
 use crate::table::keys;
-use crate::validator::Validator::{Any, AtLeast, Between, NonEmptyList, NonEmptyListOf, OneOfIgnoringCase};
+use crate::validator::Validator::{Any, AtLeast, Between, List, NonEmptyList, NonEmptyListOf, OneOfIgnoringCase};
 
 /// Ordered by name.
 pub(super) const KEYS: &[ConfigKey] = keys! {
-    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0); Medium ClusterWide Accepts;
+    "errors.deadletterqueue.auto.create.topics.enable": Boolean = "false", Any; Medium ClusterWide Accepts;
+        "Whether the topic for what share groups couldn't deliver is made when it is needed.";
+    "errors.deadletterqueue.topic.name.prefix": String = "dlq.", Any; Medium ClusterWide Accepts;
+        "What the name of such a topic must begin with.";
+    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0); Medium ClusterWide Acts;
         "The shortest time between two assignments of one consumer group.";
-    "group.consumer.assignors": List = "uniform,range", NonEmptyList; Medium ReadOnly Accepts;
+    "group.consumer.assignors": List = "uniform,range", NonEmptyList; Medium ReadOnly Acts;
         "Assignors of the consumer protocol, the default first.";
-    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1); Medium ReadOnly Accepts;
+    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1); Medium ReadOnly Acts;
         "Heartbeat interval of members of the consumer protocol.";
     "group.consumer.max.assignment.interval.ms": Int = "15000", AtLeast(0); Medium ReadOnly Accepts;
         "The longest assignment interval a consumer group may set.";
@@ -18,9 +22,9 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The longest heartbeat interval a consumer group may set.";
     "group.consumer.max.session.timeout.ms": Int = "60000", AtLeast(1); Medium ReadOnly Accepts;
         "The longest session timeout a consumer group may set.";
-    "group.consumer.max.size": Int = "2147483647", AtLeast(1); Medium ReadOnly Accepts;
+    "group.consumer.max.size": Int = "2147483647", AtLeast(1); Medium ReadOnly Acts;
         "Members that one consumer group may have.";
-    "group.consumer.migration.policy": String = "bidirectional", OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]); Medium ReadOnly Accepts;
+    "group.consumer.migration.policy": String = "bidirectional", OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]); Medium ReadOnly Acts;
         "Whether groups may change between classic and consumer protocol, and in which direction.";
     "group.consumer.min.assignment.interval.ms": Int = "0", AtLeast(0); Medium ReadOnly Accepts;
         "The shortest assignment interval a consumer group may set.";
@@ -28,7 +32,7 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The shortest heartbeat interval a consumer group may set.";
     "group.consumer.min.session.timeout.ms": Int = "45000", AtLeast(1); Medium ReadOnly Accepts;
         "The shortest session timeout a consumer group may set.";
-    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1); Medium ReadOnly Accepts;
+    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1); Medium ReadOnly Acts;
         "Session timeout of members of the consumer protocol.";
     "group.coordinator.append.linger.ms": Int = "-1", AtLeast(-1); Medium ReadOnly Accepts;
         "How long the group coordinator gathers records before it writes; -1 adapts.";
@@ -92,6 +96,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "Session timeout of members of share groups.";
     "group.streams.assignment.interval.ms": Int = "1000", AtLeast(0); Medium ClusterWide Accepts;
         "The shortest time between two assignments of one streams group.";
+    "group.streams.assignors": List = "sticky", NonEmptyList; Medium ReadOnly Accepts;
+        "Assignors of streams groups; the first one is used where a group doesn't say.";
     "group.streams.heartbeat.interval.ms": Int = "5000", AtLeast(1); Medium ReadOnly Accepts;
         "Heartbeat interval of members of the streams protocol.";
     "group.streams.initial.rebalance.delay.ms": Int = "3000", AtLeast(0); Medium ReadOnly Accepts;
@@ -114,8 +120,12 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The shortest session timeout a streams group may set.";
     "group.streams.num.standby.replicas": Int = "0", AtLeast(0); Medium ReadOnly Accepts;
         "Standby copies of each task's state.";
+    "group.streams.rack.aware.assignment.tags": List = "", List; Medium ReadOnly Accepts;
+        "Client tags over which a streams group spreads the standby copies of a task.";
     "group.streams.session.timeout.ms": Int = "45000", AtLeast(1); Medium ReadOnly Accepts;
         "Session timeout of members of the streams protocol.";
+    "group.streams.topology.description.plugin.class": Class = null, Any; Medium ReadOnly Accepts;
+        "A Java class that is told the topologies of streams groups. Not loaded here.";
     "offset.metadata.max.bytes": Int = "4096", Any; High ReadOnly Acts;
         "The longest text that may be committed beside an offset.";
     "offsets.commit.timeout.ms": Int = "5000", AtLeast(1); High ReadOnly Acts;

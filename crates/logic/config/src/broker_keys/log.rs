@@ -71,6 +71,10 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "Whose clock stamps records: the producer's (CreateTime) or the leader's (LogAppendTime).";
     "log.preallocate": Boolean = "false", Any; Medium ClusterWide Accepts;
         "Whether a new segment's file gets its full size at once.";
+    "log.remote.copy.lag.bytes": Long = "-1", AtLeast(-2); Medium ClusterWide Accepts;
+        "Default of a topic's remote.copy.lag.bytes.";
+    "log.remote.copy.lag.ms": Long = "0", AtLeast(-2); Medium ClusterWide Accepts;
+        "Default of a topic's remote.copy.lag.ms.";
     "log.retention.bytes": Long = "-1", Any; High ClusterWide Acts;
         "A partition's size above which its oldest segments are deleted; -1 means no limit.";
     "log.retention.check.interval.ms": Long = "300000", AtLeast(1); Medium ReadOnly Acts;
@@ -93,6 +97,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The size at which a segment is closed and a new one begun.";
     "log.segment.delete.delay.ms": Long = "60000", AtLeast(0); High ClusterWide Acts;
         "How long a file that is no longer part of a log stays on disk.";
+    "max.decompressed.message.bytes": Int = "2147483639", AtLeast(1); Medium ClusterWide Accepts;
+        "Default of a topic's max.decompressed.message.bytes.";
     "message.max.bytes": Int = "1048588", AtLeast(0); High ClusterWide Acts;
         "The largest record batch taken, in bytes after compression.";
     "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1); High ClusterWide Acts;

@@ -170,8 +170,8 @@ mod tests {
         let count = names.len();
         names.dedup();
         assert_eq!(names.len(), count);
-        // Kafka 4.3's 360 and our own two.
-        assert_eq!(count, 362);
+        // Kafka 4.4's 370 and our own two.
+        assert_eq!(count, 372);
     }
 
     #[test]

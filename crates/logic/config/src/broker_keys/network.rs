@@ -86,9 +86,9 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "Bytes of requests that may wait before sockets are no longer read; -1 means no limit.";
     "queued.max.requests": Int = "500", AtLeast(1); High ReadOnly Accepts;
         "Requests that may wait before sockets are no longer read. Each connection has its own bound here.";
-    "quota.window.num": Int = "11", AtLeast(1); Low ReadOnly Accepts;
+    "quota.window.num": Int = "11", AtLeast(1); Low ReadOnly Acts;
         "Windows over which client quotas are measured.";
-    "quota.window.size.seconds": Int = "1", AtLeast(1); Low ReadOnly Accepts;
+    "quota.window.size.seconds": Int = "1", AtLeast(1); Low ReadOnly Acts;
         "The length of one window of client quotas.";
     "replication.quota.window.num": Int = "11", AtLeast(1); Low ReadOnly Accepts;
         "Windows over which the replication quota is measured.";

@@ -30,8 +30,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "How often the high watermarks are written down.";
     "replica.lag.time.max.ms": Long = "30000", Any; High ReadOnly Acts;
         "A follower that hasn't caught up for this long leaves the in-sync replicas.";
-    "replica.selector.class": String = null, Any; Medium ReadOnly Accepts;
-        "A Java class that picks the replica a consumer should read from. Not loaded here.";
+    "replica.selector.class": String = null, Any; Medium ReadOnly Acts;
+        "Which replica a consumer should read from: org.apache.kafka.common.replica.RackAwareReplicaSelector sends it to an in-sync one in its rack, no other class is known here.";
     "replica.socket.receive.buffer.bytes": Int = "65536", Any; High ReadOnly Accepts;
         "The receive buffer of a follower's sockets.";
     "replica.socket.timeout.ms": Int = "30000", Any; High ReadOnly Accepts;

@@ -60,6 +60,10 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The SASL mechanism between brokers and controllers.";
     "sasl.mechanism.inter.broker.protocol": String = "GSSAPI", Any; Medium PerBroker Accepts;
         "The SASL mechanism between brokers.";
+    "sasl.oauthbearer.allow.unverified.audience": Boolean = "false", Any; Medium ReadOnly Accepts;
+        "Whether a token passes though no audience is expected.";
+    "sasl.oauthbearer.allow.unverified.issuer": Boolean = "false", Any; Medium ReadOnly Accepts;
+        "Whether a token passes though no issuer is expected.";
     "sasl.oauthbearer.assertion.algorithm": String = "RS256", OneOfIgnoringCase(&["ES256", "RS256"]); Medium ReadOnly Accepts;
         "The algorithm that signs the node's assertions.";
     "sasl.oauthbearer.assertion.claim.aud": String = null, Any; Medium ReadOnly Accepts;

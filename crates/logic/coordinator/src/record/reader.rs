@@ -47,6 +47,10 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
+    pub(crate) fn i8(&mut self) -> Result<i8, RecordError> {
+        self.array().map(i8::from_be_bytes)
+    }
+
     pub(crate) fn i16(&mut self) -> Result<i16, RecordError> {
         self.array().map(i16::from_be_bytes)
     }
@@ -103,13 +107,18 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Bytes, RecordError> {
+        self.nullable_bytes()?.ok_or(RecordError::BadLength)
+    }
+
+    pub(crate) fn nullable_bytes(&mut self) -> Result<Option<Bytes>, RecordError> {
         let length = if self.flexible {
             self.compact_length()?
         } else {
             Self::length(self.i32()?)
         };
-        self.take(length.ok_or(RecordError::BadLength)?)
-            .map(Bytes::copy_from_slice)
+        length
+            .map(|length| self.take(length).map(Bytes::copy_from_slice))
+            .transpose()
     }
 
     /// An array's count, refused where `least_bytes` for each element wouldn't fit the bytes left.

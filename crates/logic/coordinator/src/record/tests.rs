@@ -56,7 +56,7 @@ fn keys_have_kafkas_bytes() {
         RecordKey::decode(&key),
         Ok(RecordKey::GroupMetadata { group_id: "g".into() })
     );
-    assert_eq!(RecordKey::decode(b"\0\x03\xff"), Ok(RecordKey::Unknown { version: 3 }));
+    assert_eq!(RecordKey::decode(b"\0\x09\xff"), Ok(RecordKey::Unknown { version: 9 }));
     assert_eq!(RecordKey::decode(b"\0\x02\0\x05g"), Err(RecordError::Truncated));
 }
 

@@ -8,11 +8,14 @@
 //! - GRP-4: members of a Stable group have exactly the assignment of the group's last record, of the same generation.
 //! - GRP-5 to GRP-8: see the group.
 //! - GRP-9: no timer of a group runs out before the shard's timer.
+//! - GRP-10: a name is a classic group's or a consumer group's, never both.
+//! - CGR-1 to CGR-4: see the consumer group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use types::{Offset, PartitionIndex, TimestampMs, TopicName};
 
+use crate::consumer::{ConsumerGroup, ConsumerTimers};
 use crate::group::{ClassicGroup, GroupId, Turn};
 use crate::record::{CommittedOffset, GroupMetadata};
 use crate::{Effects, GroupConfig};
@@ -32,6 +35,9 @@ pub struct GroupShard {
     /// From `on_load_finished` to `on_unload`.
     pub(super) active: bool,
     pub(super) groups: BTreeMap<GroupId, ClassicGroup>,
+    /// Groups of the consumer protocol; no name is in both.
+    pub(crate) consumer_groups: BTreeMap<GroupId, ConsumerGroup>,
+    pub(super) consumer_timers: BTreeMap<GroupId, ConsumerTimers>,
     /// Assignments that wait for their commit, by offset.
     pub(super) uncommitted: BTreeSet<(Offset, GroupId)>,
     /// When each group wants to be looked at: at its first deadline or before.
@@ -52,6 +58,8 @@ impl GroupShard {
             last_offset: None,
             active: false,
             groups: BTreeMap::new(),
+            consumer_groups: BTreeMap::new(),
+            consumer_timers: BTreeMap::new(),
             uncommitted: BTreeSet::new(),
             timers: BTreeSet::new(),
             armed: BTreeMap::new(),
@@ -75,7 +83,7 @@ impl GroupShard {
     /// How many groups exist.
     #[must_use]
     pub fn group_count(&self) -> usize {
-        self.groups.len()
+        self.groups.len() + self.consumer_groups.len()
     }
 
     /// How many partitions' offsets are kept.
@@ -103,7 +111,8 @@ impl GroupShard {
             self.drop_if_void(group_id);
         }
         self.arm(group_id);
-        if self.expiry_at.is_none() && !self.groups.is_empty() {
+        let any = !self.groups.is_empty() || !self.consumer_groups.is_empty();
+        if self.expiry_at.is_none() && any {
             self.expiry_at = Some(turn.now.plus_ms(self.config.offsets_retention_check_interval_ms.max(1)));
         }
         turn.effects
@@ -122,20 +131,19 @@ impl GroupShard {
     }
 
     pub(super) fn arm(&mut self, group_id: &str) {
-        let due = self
-            .groups
-            .get(group_id)
-            .and_then(ClassicGroup::next_due)
-            .map(|(at, _)| at);
+        let classic = self.groups.get(group_id).and_then(ClassicGroup::next_due);
+        let consumer = self.consumer_timers.get(group_id).and_then(ConsumerTimers::next_due);
+        let due = classic.map(|(at, _)| at).or(consumer.map(|(at, _)| at));
         if self.armed.get(group_id).copied() == due {
             return;
         }
         if let Some((group_id, at)) = self.armed.remove_entry(group_id) {
             self.timers.remove(&(at, group_id));
         }
-        if let (Some(at), Some(group)) = (due, self.groups.get(group_id)) {
-            self.armed.insert(group.id.clone(), at);
-            self.timers.insert((at, group.id.clone()));
+        if let Some(at) = due {
+            let id = self.group_id(group_id);
+            self.armed.insert(id.clone(), at);
+            self.timers.insert((at, id));
         }
     }
 
@@ -161,6 +169,8 @@ impl GroupShard {
     /// Whether two shards hold the same durable state: what replaying a log from scratch must give.
     #[must_use]
     pub fn same_durable_state(&self, other: &Self) -> bool {
-        self.metadata == other.metadata && self.offsets == other.offsets
+        self.metadata == other.metadata
+            && self.offsets == other.offsets
+            && self.consumer_groups == other.consumer_groups
     }
 }

@@ -18,6 +18,9 @@ impl GroupShard {
         if request.group_id.is_empty() {
             return Err(ErrorCode::InvalidGroupId);
         }
+        if self.consumer_groups.contains_key(request.group_id.as_str()) {
+            return self.heartbeat_consumer_group(now, request);
+        }
         let group = self
             .groups
             .get_mut(request.group_id.as_str())

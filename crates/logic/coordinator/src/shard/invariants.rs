@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::GroupShard;
 use crate::GroupState;
+use crate::consumer::ConsumerTimers;
 use crate::group::{ClassicGroup, GroupId};
 
 /// A rule that doesn't hold. Always a bug of ours.
@@ -43,11 +44,22 @@ impl GroupShard {
                 });
             }
         }
-        if let Some(group_id) = self
-            .offsets
-            .keys()
-            .find(|id| self.active && !self.groups.contains_key(*id))
-        {
+        for (group_id, group) in &self.consumer_groups {
+            let both = self.groups.contains_key(group_id) || self.metadata.contains_key(group_id);
+            let both = both.then_some(("GRP-10", "the name is a classic group's and a consumer group's"));
+            let due = self.consumer_timers.get(group_id).and_then(ConsumerTimers::next_due);
+            let late = due.is_some_and(|(due, _)| self.armed_at(group_id).is_none_or(|armed| armed > due));
+            let late = late.then_some(("GRP-9", "a deadline without a timer"));
+            if let Some((rule, detail)) = group.broken_rule().or(both).or(late) {
+                return Err(BrokenInvariant {
+                    rule,
+                    group_id: group_id.to_string(),
+                    detail,
+                });
+            }
+        }
+        let known = |id: &GroupId| self.groups.contains_key(id) || self.consumer_groups.contains_key(id);
+        if let Some(group_id) = self.offsets.keys().find(|id| self.active && !known(id)) {
             let detail = "offsets without a group";
             return Err(BrokenInvariant {
                 rule: "GRP-2",

@@ -1,5 +1,6 @@
 //! JoinGroup: becoming a member, or a member of the next generation.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -7,6 +8,8 @@ use bytes::Bytes;
 use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
+use super::consumer_draft::Draft;
+use crate::consumer::{ClusterView, ConsumerGroup};
 use crate::group::{ClassicGroup, Member, Turn};
 use crate::record::MAX_STRING_BYTES;
 use crate::{Effects, GroupState, JoinGroupRequest, JoinGroupResponse, ReplyToken};
@@ -19,7 +22,13 @@ const FIRST_VERSION_REQUIRING_MEMBER_ID: i16 = 4;
 
 impl GroupShard {
     /// Joins a member. The answer comes when the group's join phase ends, unless something is wrong or nothing changed.
-    pub fn join_group(&mut self, now: TimestampMs, token: ReplyToken, mut request: JoinGroupRequest) -> Effects {
+    pub fn join_group(
+        &mut self,
+        now: TimestampMs,
+        token: ReplyToken,
+        mut request: JoinGroupRequest,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
         let mut turn = self.turn(now);
         if let Err(error) = self.validate_join(&request) {
             turn.effects
@@ -32,6 +41,13 @@ impl GroupShard {
         let mut names = BTreeSet::new();
         request.protocols.retain(|protocol| names.insert(protocol.name.clone()));
 
+        if let Some(group) = self.consumer_groups.get(request.group_id.as_str()) {
+            return if group.members.is_empty() {
+                make_way(group, token, &request)
+            } else {
+                self.join_consumer_group(now, token, &request, cluster)
+            };
+        }
         let group_id = request.group_id.clone();
         if !self.groups.contains_key(group_id.as_str()) {
             if !request.member_id.is_empty() {
@@ -81,6 +97,19 @@ impl GroupShard {
         }
         Ok(())
     }
+}
+
+/// A consumer group without members makes way: its records go, and the client, which is told to try again, finds no group there.
+fn make_way(group: &ConsumerGroup, token: ReplyToken, request: &JoinGroupRequest) -> Effects {
+    let mut draft = Draft::new(Cow::Borrowed(group));
+    draft.remove_group();
+    let mut effects = Effects {
+        records: draft.records,
+        ..Effects::default()
+    };
+    let response = JoinGroupResponse::error(ErrorCode::CoordinatorLoadInProgress, &request.member_id);
+    effects.reply_committed(token, response);
+    effects
 }
 
 /// Whether the group has room. While members join again those who come first are counted, so that a group above a

@@ -9,6 +9,9 @@ use crate::{Effects, GroupState, LeaveGroupRequest, LeaveGroupResponse, LeavingM
 impl GroupShard {
     /// Removes members. The answer waits for the log only if the group became empty, which is stored.
     pub fn leave_group(&mut self, now: TimestampMs, token: ReplyToken, request: LeaveGroupRequest) -> Effects {
+        if self.consumer_groups.contains_key(request.group_id.as_str()) {
+            return self.leave_consumer_group(now, token, request);
+        }
         let mut turn = self.turn(now);
         if request.group_id.is_empty() {
             let error = ErrorCode::InvalidGroupId;

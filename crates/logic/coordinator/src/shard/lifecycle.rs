@@ -17,6 +17,9 @@ impl GroupShard {
                 .insert(id.clone(), ClassicGroup::from_record(id.clone(), record, now));
         }
         for id in self.offsets.keys() {
+            if self.consumer_groups.contains_key(id) {
+                continue;
+            }
             self.groups
                 .entry(id.clone())
                 .or_insert_with(|| ClassicGroup::new(id.clone(), now));
@@ -24,12 +27,22 @@ impl GroupShard {
         let mut turn = self.turn(now);
         let max_size = usize::try_from(self.config.max_size).unwrap_or(0);
         for group in self.groups.values_mut() {
-            if group.members.len() > max_size {
-                // The limit was lowered: a rebalance keeps those who come first.
+            // The limit was lowered: a rebalance keeps those who come first. Or the group was a consumer group, and nobody has an
+            // assignment yet: a classic one is never without bytes.
+            let members = &group.members;
+            let unassigned = !members.is_empty() && members.values().all(|member| member.assignment.is_empty());
+            if members.len() > max_size || unassigned {
                 group.prepare_rebalance(&mut turn);
             }
         }
-        for id in self.groups.keys().cloned().collect::<Vec<_>>() {
+        self.start_consumer_time(now);
+        for id in self
+            .groups
+            .keys()
+            .chain(self.consumer_groups.keys())
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             self.arm(&id);
         }
         self.settle("", turn)
@@ -88,6 +101,12 @@ impl GroupShard {
                     group.prepare_rebalance(&mut turn);
                 }
                 group_id
+            }
+            Undo::Consumers(groups) => {
+                for group_id in groups {
+                    self.restore_consumer_time(now, &group_id);
+                }
+                return effects;
             }
             Undo::Group(mut before) => {
                 let group_id = before.id.clone();

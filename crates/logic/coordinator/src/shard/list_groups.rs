@@ -5,8 +5,11 @@ use types::ErrorCode;
 use super::GroupShard;
 use crate::{Effects, ListGroupsRequest, ListGroupsResponse, ListedGroup, ReplyToken};
 
-/// Kafka's name for the type of all groups here.
+/// Kafka's names for the types of groups.
 const CLASSIC: &str = "Classic";
+const CONSUMER: &str = "Consumer";
+/// The protocol type of consumer groups.
+const CONSUMER_PROTOCOL: &str = "consumer";
 
 impl GroupShard {
     /// Lists groups by state (KIP-518) and type (KIP-848). Names that nobody knows match nothing.
@@ -24,11 +27,23 @@ impl GroupShard {
                 groups.push(ListedGroup {
                     group_id: group.id.to_string(),
                     protocol_type: group.protocol_type.clone().unwrap_or_default(),
-                    state: group.state,
+                    state: group.state.name(),
                     group_type: CLASSIC,
                 });
             }
         }
+        if matches(&request.types, CONSUMER) {
+            let listed = self.consumer_groups.values().map(|group| (group, group.state().name()));
+            for (group, state) in listed.filter(|(_, state)| matches(&request.states, state)) {
+                groups.push(ListedGroup {
+                    group_id: group.id.to_string(),
+                    protocol_type: CONSUMER_PROTOCOL.to_owned(),
+                    state,
+                    group_type: CONSUMER,
+                });
+            }
+        }
+        groups.sort_by(|left, right| left.group_id.cmp(&right.group_id));
         Effects::read(
             token,
             ListGroupsResponse {

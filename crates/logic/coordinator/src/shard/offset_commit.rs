@@ -3,6 +3,7 @@
 use types::{ErrorCode, LeaderEpoch, TimestampMs};
 
 use super::GroupShard;
+use crate::consumer::ConsumerGroup;
 use crate::record::{CommittedOffset, MAX_STRING_BYTES, RecordKey};
 use crate::{
     CoordinatorRecord, Effects, GroupState, OffsetCommitRequest, OffsetCommitResponse, OffsetToCommit, PartitionResult,
@@ -11,6 +12,9 @@ use crate::{
 
 /// From this version an unknown group has an error of its own (KIP-848).
 const FIRST_VERSION_WITH_GROUP_ID_NOT_FOUND: i16 = 9;
+
+/// From this version a client knows what a stale epoch is.
+const FIRST_VERSION_WITH_MEMBER_EPOCHS: i16 = 9;
 
 impl GroupShard {
     /// Commits offsets. The answer waits until they can't be lost.
@@ -86,6 +90,9 @@ impl GroupShard {
         if request.group_id.len() > MAX_STRING_BYTES {
             return Err(ErrorCode::InvalidGroupId);
         }
+        if let Some(group) = self.consumer_groups.get(request.group_id.as_str()) {
+            return validate_member_commit(group, request);
+        }
         let Some(group) = self.groups.get(request.group_id.as_str()) else {
             return if request.generation_id < 0 {
                 // Replaying the commit makes a simple group.
@@ -112,5 +119,29 @@ impl GroupShard {
             return Err(ErrorCode::RebalanceInProgress);
         }
         Ok(())
+    }
+}
+
+/// Commits of a consumer group's members carry their epoch as the generation.
+fn validate_member_commit(group: &ConsumerGroup, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {
+    if request.generation_id < 0 && group.members.is_empty() {
+        return Ok(());
+    }
+    let member = group.member(&request.member_id, request.group_instance_id.as_deref())?;
+    if member.subscription.classic.is_some() {
+        let known = request.generation_id == member.current.epoch;
+        return if known {
+            Ok(())
+        } else {
+            Err(ErrorCode::IllegalGeneration)
+        };
+    }
+    if request.api_version < FIRST_VERSION_WITH_MEMBER_EPOCHS {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    if request.generation_id == member.current.epoch {
+        Ok(())
+    } else {
+        Err(ErrorCode::StaleMemberEpoch)
     }
 }

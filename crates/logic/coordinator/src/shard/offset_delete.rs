@@ -11,7 +11,9 @@ use crate::{
 impl GroupShard {
     /// Deletes committed offsets. A partition without one is a success, as in Kafka.
     pub fn offset_delete(&self, token: ReplyToken, request: OffsetDeleteRequest) -> Effects {
+        let consumers = self.consumer_groups.get(request.group_id.as_str());
         let refusal = match self.groups.get(request.group_id.as_str()) {
+            None if consumers.is_some() => None,
             None => Some(ErrorCode::GroupIdNotFound),
             Some(group) if group.state != GroupState::Empty && !group.is_consumers() => Some(ErrorCode::NonEmptyGroup),
             Some(_) => None,
@@ -30,7 +32,8 @@ impl GroupShard {
         let mut effects = Effects::default();
         let mut partitions = Vec::new();
         for each in request.topics {
-            let subscribed = group.is_some_and(|group| group.is_subscribed_to(each.topic.as_str()));
+            let subscribed = group.is_some_and(|group| group.is_subscribed_to(each.topic.as_str()))
+                || consumers.is_some_and(|group| group.is_subscribed_to(&each.topic));
             let error = if subscribed {
                 ErrorCode::GroupSubscribedToTopic
             } else {

@@ -4,11 +4,16 @@
 //! - for a simple group: from the commit;
 //! - for an empty group: from when it became empty;
 //! - for a stable group of consumers: from the commit, in topics that none of them is subscribed to;
+//! - for a consumer group: from the commit, in topics that none of its members is subscribed to;
 //! - for any other group: not at all.
+
+use std::borrow::Cow;
 
 use types::TimestampMs;
 
 use super::GroupShard;
+use super::consumer_draft::Draft;
+use crate::consumer::ConsumerGroup;
 use crate::group::ClassicGroup;
 use crate::record::{CommittedOffset, RecordKey};
 use crate::{CoordinatorRecord, GroupState};
@@ -32,13 +37,25 @@ impl GroupShard {
                 });
             }
         }
+        for group in self.consumer_groups.values() {
+            if records.len() >= limit {
+                break;
+            }
+            let all_expired = self.expire_consumer_offsets(group, now, limit, records);
+            if all_expired && group.members.is_empty() {
+                let mut draft = Draft::new(Cow::Borrowed(group));
+                draft.remove_group();
+                records.extend(draft.records);
+            }
+        }
         let full = records.len() >= limit;
         let interval = if full {
             1
         } else {
             self.config.offsets_retention_check_interval_ms.max(1)
         };
-        self.expiry_at = (!self.groups.is_empty()).then(|| now.plus_ms(interval));
+        let any = !self.groups.is_empty() || !self.consumer_groups.is_empty();
+        self.expiry_at = any.then(|| now.plus_ms(interval));
     }
 
     fn expire_group_offsets(
@@ -56,6 +73,32 @@ impl GroupShard {
             let subscribed = group.is_subscribed_to(topic.as_str());
             for (partition, committed) in partitions {
                 if records.len() < limit && !subscribed && self.is_expired(group, committed, now) {
+                    let key = RecordKey::encode_offset_commit(&group.id, topic, *partition);
+                    records.push(CoordinatorRecord { key, value: None });
+                } else {
+                    all_expired = false;
+                }
+            }
+        }
+        all_expired
+    }
+
+    fn expire_consumer_offsets(
+        &self,
+        group: &ConsumerGroup,
+        now: TimestampMs,
+        limit: usize,
+        records: &mut Vec<CoordinatorRecord>,
+    ) -> bool {
+        let mut all_expired = true;
+        for (topic, partitions) in self.offsets.get(&group.id).into_iter().flatten() {
+            let subscribed = group.is_subscribed_to(topic);
+            for (partition, committed) in partitions {
+                let expired = match committed.expire_timestamp {
+                    Some(expires) => now >= expires,
+                    None => now.since(committed.commit_timestamp) >= self.config.offsets_retention_ms,
+                };
+                if records.len() < limit && !subscribed && expired {
                     let key = RecordKey::encode_offset_commit(&group.id, topic, *partition);
                     records.push(CoordinatorRecord { key, value: None });
                 } else {

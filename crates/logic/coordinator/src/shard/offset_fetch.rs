@@ -9,6 +9,14 @@ use crate::{Effects, FetchedOffset, OffsetFetchRequest, OffsetFetchResponse, Rep
 impl GroupShard {
     /// Reads committed offsets; a partition, or a group, that has none is answered with -1, or nothing.
     pub fn offset_fetch(&self, token: ReplyToken, request: OffsetFetchRequest) -> Effects {
+        if let Err(error) = self.validate_offset_fetch(&request) {
+            let response = OffsetFetchResponse {
+                group_id: request.group_id,
+                error,
+                offsets: Vec::new(),
+            };
+            return Effects::read(token, response);
+        }
         let held = self.offsets.get(request.group_id.as_str());
         let mut offsets = Vec::new();
         match request.topics {
@@ -37,6 +45,21 @@ impl GroupShard {
                 offsets,
             },
         )
+    }
+
+    /// A member of a consumer group that is not where it thinks it is would begin at another's position.
+    fn validate_offset_fetch(&self, request: &OffsetFetchRequest) -> Result<(), ErrorCode> {
+        let (Some((member_id, epoch)), Some(group)) =
+            (&request.member, self.consumer_groups.get(request.group_id.as_str()))
+        else {
+            return Ok(());
+        };
+        let member = group.members.get(member_id).ok_or(ErrorCode::UnknownMemberId)?;
+        if member.current.epoch == *epoch {
+            Ok(())
+        } else {
+            Err(ErrorCode::StaleMemberEpoch)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Records into state: the same for loading a log and for what was just appended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use types::Offset;
+use types::{Offset, TimestampMs};
 
 use super::GroupShard;
 use crate::GroupState;
@@ -52,13 +53,15 @@ impl GroupShard {
                 None => self.replay_group_tombstone(&group_id),
             },
             RecordKey::Unknown { .. } => {}
+            consumer => self.replay_consumer(consumer, value)?,
         }
         Ok(())
     }
 
     /// One allocation a group's name, where it is known already.
-    fn group_id(&self, group_id: &str) -> Arc<str> {
+    pub(super) fn group_id(&self, group_id: &str) -> Arc<str> {
         let known = self.groups.get_key_value(group_id).map(|(id, _)| id);
+        let known = known.or_else(|| self.consumer_groups.get_key_value(group_id).map(|(id, _)| id));
         let known = known.or_else(|| self.offsets.get_key_value(group_id).map(|(id, _)| id));
         let known = known.or_else(|| self.metadata.get_key_value(group_id).map(|(id, _)| id));
         known.cloned().unwrap_or_else(|| Arc::from(group_id))
@@ -66,19 +69,43 @@ impl GroupShard {
 
     /// A commit without a group makes a simple one.
     fn materialize_simple_group(&mut self, group_id: &str, committed: &CommittedOffset) {
-        if self.active && !self.groups.contains_key(group_id) {
+        let known = self.groups.contains_key(group_id) || self.consumer_groups.contains_key(group_id);
+        if self.active && !known {
             let id = self.group_id(group_id);
             self.groups
                 .insert(id.clone(), ClassicGroup::new(id, committed.commit_timestamp));
         }
     }
 
+    /// A consumer group is gone, its offsets aren't: what is left is a simple group, until they expire.
+    pub(super) fn materialize_if_offsets(&mut self, group_id: &str) {
+        if self.active && self.offsets.contains_key(group_id) && !self.groups.contains_key(group_id) {
+            let id = self.group_id(group_id);
+            let since = self.last_commit_of(group_id);
+            self.groups.insert(id.clone(), ClassicGroup::new(id, since));
+        }
+    }
+
+    fn last_commit_of(&self, group_id: &str) -> TimestampMs {
+        let topics = self.offsets.get(group_id).into_iter().flat_map(BTreeMap::values);
+        let commits = topics
+            .flat_map(BTreeMap::values)
+            .map(|committed| committed.commit_timestamp);
+        commits.max().unwrap_or_default()
+    }
+
     fn replay_group(&mut self, group_id: &str, record: GroupMetadata, offset: Offset) {
         let id = self.group_id(group_id);
-        debug_assert!(
-            !self.active || self.groups.contains_key(group_id),
-            "only living groups are written"
-        );
+        let vacant = |group: &ClassicGroup| group.state == GroupState::Empty && group.pending.is_empty();
+        if self.active && !record.members.is_empty() && self.groups.get(group_id).is_none_or(vacant) {
+            // A consumer group whose last members are classic: they join again.
+            let mut turn = self.turn(record.current_state_timestamp.unwrap_or_default());
+            let mut group = ClassicGroup::from_record(id.clone(), &record, turn.now);
+            group.prepare_rebalance(&mut turn);
+            debug_assert!(turn.effects.is_empty(), "nobody waits for anything yet");
+            self.groups.insert(id.clone(), group);
+            self.arm(group_id);
+        }
         // The only record written in CompletingRebalance is the leader's assignment.
         if let Some(group) = self.groups.get_mut(group_id)
             && group.state == GroupState::CompletingRebalance

@@ -5,13 +5,23 @@ use std::collections::BTreeMap;
 use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
+use crate::consumer::ClusterView;
 use crate::effects::Undo;
 use crate::group::{ClassicGroup, Turn};
 use crate::{Effects, GroupState, ReplyToken, SyncGroupRequest, SyncGroupResponse};
 
 impl GroupShard {
     /// Asks for a member's assignment. In CompletingRebalance the answer comes after the leader's was committed.
-    pub fn sync_group(&mut self, now: TimestampMs, token: ReplyToken, request: SyncGroupRequest) -> Effects {
+    pub fn sync_group(
+        &mut self,
+        now: TimestampMs,
+        token: ReplyToken,
+        request: SyncGroupRequest,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
+        if self.consumer_groups.contains_key(request.group_id.as_str()) {
+            return self.sync_consumer_group(now, token, &request, cluster);
+        }
         let mut turn = self.turn(now);
         let group_id = request.group_id.clone();
         let refusal = if group_id.is_empty() {

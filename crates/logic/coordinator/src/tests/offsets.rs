@@ -42,6 +42,7 @@ fn fetch(shell: &mut Shell, topics: Option<Vec<TopicPartitions>>) -> Vec<Fetched
         OffsetFetchRequest {
             group_id: "g".into(),
             topics,
+            member: None,
         },
     );
     shell.run(effects);
@@ -89,6 +90,7 @@ fn a_commit_is_acknowledged_and_read_only_once_it_is_committed() {
         OffsetFetchRequest {
             group_id: "g".into(),
             topics: None,
+            member: None,
         },
     );
     shell.run(effects);
@@ -298,7 +300,7 @@ fn only_empty_groups_are_deleted_and_they_are_listed_by_state() {
 #[test]
 fn foreign_records_are_skipped_and_broken_ones_change_nothing() {
     let mut shell = Shell::new(GroupConfig::default());
-    assert!(shell.shard.replay(b"\0\x03\0\x01g", Some(b"\0\0"), Offset(0)).is_ok());
+    assert!(shell.shard.replay(b"\0\x09\0\x01g", Some(b"\0\0"), Offset(0)).is_ok());
     assert!(shell.shard.replay(b"\0\x01\0\x01g", None, Offset(1)).is_err());
     assert!(
         shell

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
 
+use super::cluster::TestCluster;
 use super::shell::{Shell, join};
 use crate::*;
 
@@ -160,7 +161,10 @@ impl World {
                     protocol_name: joined.protocol_name.clone(),
                     assignments: joined.members.iter().filter(|_| leads).map(assign).collect(),
                 };
-                let effects = self.shell.shard.sync_group(self.shell.now, token, request);
+                let effects = self
+                    .shell
+                    .shard
+                    .sync_group(self.shell.now, token, request, &TestCluster::default());
                 self.shell.run(effects);
                 self.clients[at].phase = Phase::Syncing(token, joined.generation_id);
             }
@@ -329,6 +333,7 @@ impl World {
             OffsetFetchRequest {
                 group_id: "g".into(),
                 topics: None,
+                member: None,
             },
         );
         self.shell.run(effects);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use types::{ErrorCode, Offset, TimestampMs};
 
+use super::cluster::TestCluster;
 use crate::*;
 
 pub(super) struct Shell {
@@ -135,7 +136,7 @@ impl Shell {
 
     pub(super) fn join(&mut self, request: JoinGroupRequest) -> ReplyToken {
         let token = self.token();
-        let effects = self.shard.join_group(self.now, token, request);
+        let effects = self.shard.join_group(self.now, token, request, &TestCluster::default());
         self.run(effects);
         token
     }
@@ -162,7 +163,7 @@ impl Shell {
             protocol_name: Some("range".into()),
             assignments: assigned.iter().map(of).collect(),
         };
-        let effects = self.shard.sync_group(self.now, token, request);
+        let effects = self.shard.sync_group(self.now, token, request, &TestCluster::default());
         self.run(effects);
         token
     }
@@ -186,6 +187,29 @@ impl Shell {
         self.run(effects);
         match self.answer(token) {
             Some(Answer::Heartbeat(response)) => response.error,
+            other => panic!("no heartbeat answer but {other:?}"),
+        }
+    }
+
+    pub(super) fn ask_consumer_heartbeat(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest,
+        cluster: &TestCluster,
+    ) -> ReplyToken {
+        let token = self.token();
+        let effects = self.shard.consumer_group_heartbeat(self.now, token, request, cluster);
+        self.run(effects);
+        token
+    }
+
+    pub(super) fn consumer_heartbeat(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest,
+        cluster: &TestCluster,
+    ) -> ConsumerGroupHeartbeatResponse {
+        let token = self.ask_consumer_heartbeat(request, cluster);
+        match self.answer(token) {
+            Some(Answer::ConsumerGroupHeartbeat(response)) => response.clone(),
             other => panic!("no heartbeat answer but {other:?}"),
         }
     }

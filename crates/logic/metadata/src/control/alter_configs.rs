@@ -40,9 +40,8 @@ impl AlterConfigsError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::UnknownResource | Self::Invalid(_) => ErrorCode::InvalidRequest,
+            Self::UnknownResource | Self::UnknownBroker(_) | Self::Invalid(_) => ErrorCode::InvalidRequest,
             Self::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
-            Self::UnknownBroker(_) => ErrorCode::BrokerIdNotRegistered,
             Self::InvalidConfig(_) => ErrorCode::InvalidConfig,
         }
     }
@@ -101,19 +100,16 @@ fn alter(
     };
     let mut keys = BTreeSet::new();
     for alteration in &item.alterations {
-        if alteration.key.is_empty() || !keys.insert(alteration.key.as_str()) {
+        if !keys.insert(alteration.key.as_str()) {
             return Err(AlterConfigsError::Invalid(format!(
-                "empty or duplicate config key '{}'",
+                "duplicate config key '{}'",
                 alteration.key
             )));
         }
         apply(&mut after, &resource, alteration, context.config_rules)?;
     }
     check_min_isr(&resource, before, &mut after, item.replace_all)?;
-    context
-        .config_rules
-        .validate(&resource, &after)
-        .map_err(AlterConfigsError::InvalidConfig)?;
+    context.config_rules.validate(&resource, &after)?;
 
     let mut records = min_isr_change::partition_changes(image, &resource, &after, context.defaults);
     let removed = before.keys().filter(|key| !after.contains_key(*key));
@@ -127,6 +123,7 @@ fn resource_of(image: &MetadataImage, item: &AlterConfigsItem) -> Result<ConfigR
     let resource = ConfigResource::from_wire(item.resource_type(), &item.resource_name)
         .ok_or(AlterConfigsError::UnknownResource)?;
     match &resource {
+        ConfigResource::Topic(name) if name.as_str().is_empty() => Err(AlterConfigsError::UnknownResource),
         ConfigResource::Topic(name) if image.topic(name.as_str()).is_none() => {
             Err(AlterConfigsError::UnknownTopic(name.as_str().to_owned()))
         }

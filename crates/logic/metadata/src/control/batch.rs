@@ -11,10 +11,10 @@
 use types::ErrorCode;
 
 use super::{
-    ControlContext, Decision, Refusal, allocate_producer_ids, alter_configs, alter_partition,
+    ControlContext, Decision, Refusal, allocate_producer_ids, alter_client_quotas, alter_configs, alter_partition,
     alter_partition_reassignments, bootstrap, controlled_shutdown, create_partitions, create_topics, delete_topics,
     directories_offline, elect_last_known, elect_leaders, fence_broker, rebalance_leaders, register_broker,
-    unfence_broker, unregister_broker,
+    unfence_broker, unregister_broker, update_features,
 };
 use crate::image::MetadataImage;
 use crate::proto::control_request::Request;
@@ -177,6 +177,8 @@ pub fn decide_one(
         Request::RebalanceLeaders(request) => {
             rebalance_leaders(image, request, context).map(Response::RebalanceLeaders)
         }
+        Request::AlterClientQuotas(request) => alter_client_quotas(image, request).map(Response::AlterClientQuotas),
+        Request::UpdateFeatures(request) => update_features(image, request)?.map(Response::UpdateFeatures),
         Request::AlterPartitionReassignments(request) => {
             alter_partition_reassignments(image, request, context).map(Response::AlterPartitionReassignments)
         }

@@ -1,5 +1,6 @@
 //! Which configurations decisions allow.
 
+use super::AlterConfigsError;
 use crate::image::{ConfigMap, ConfigResource};
 
 /// The rules of configuration keys and values, of the node that decides.
@@ -7,8 +8,8 @@ pub trait ConfigRules {
     /// Checks everything that is set on a resource after a change.
     ///
     /// # Errors
-    /// What is wrong, for people; it is answered with `INVALID_CONFIG`.
-    fn validate(&self, resource: &ConfigResource, configs: &ConfigMap) -> Result<(), String>;
+    /// What is wrong, and with which of Kafka's errors it is answered.
+    fn validate(&self, resource: &ConfigResource, configs: &ConfigMap) -> Result<(), AlterConfigsError>;
 
     /// Whether the key holds a comma-separated list, to which can be appended and subtracted.
     fn is_list(&self, resource: &ConfigResource, key: &str) -> bool;
@@ -22,7 +23,7 @@ pub trait ConfigRules {
 pub struct AnyConfig;
 
 impl ConfigRules for AnyConfig {
-    fn validate(&self, _: &ConfigResource, _: &ConfigMap) -> Result<(), String> {
+    fn validate(&self, _: &ConfigResource, _: &ConfigMap) -> Result<(), AlterConfigsError> {
         Ok(())
     }
 

@@ -221,7 +221,7 @@ fn topic_configs(
     context
         .config_rules
         .validate(&resource, &configs)
-        .map_err(CreateTopicError::InvalidConfig)?;
+        .map_err(|error| CreateTopicError::InvalidConfig(error.to_string()))?;
     Ok(configs)
 }
 

@@ -1,15 +1,13 @@
 //! Kafka's rules of configuration, from the tables of crate `config`.
 
-use config::group_keys::{GROUP_KEYS, validate_group_config};
+use config::client_metrics::{ClientMetricsError, ClientMetricsSubscription};
+use config::group_keys::{GROUP_KEYS, validate_group_configs};
 use config::topic::validate_topic_configs;
 use config::topic_keys::topic_key;
-use config::{BrokerDefaults, BrokerScope, ConfigType, broker_keys, validate_broker_config};
+use config::{BrokerDefaults, BrokerScope, ConfigError, ConfigType, broker_keys, validate_broker_config};
 
-use super::ConfigRules;
+use super::{AlterConfigsError, ConfigRules};
 use crate::image::{ConfigMap, ConfigResource};
-
-/// The keys of a client metrics subscription (KIP-714).
-const CLIENT_METRICS_KEYS: [&str; 3] = ["interval.ms", "match", "metrics"];
 
 /// Validates as Kafka does; defaults of topics are those of this broker.
 #[derive(Debug, Clone, Default)]
@@ -26,30 +24,25 @@ impl KafkaConfigRules {
 }
 
 impl ConfigRules for KafkaConfigRules {
-    fn validate(&self, resource: &ConfigResource, configs: &ConfigMap) -> Result<(), String> {
-        let each = |check: &dyn Fn(&str, &str) -> Result<(), String>| {
-            configs.iter().try_for_each(|(key, value)| check(key, value))
+    fn validate(&self, resource: &ConfigResource, configs: &ConfigMap) -> Result<(), AlterConfigsError> {
+        let invalid = |error: ConfigError| AlterConfigsError::InvalidConfig(error.to_string());
+        let texts = || configs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        // As Kafka's brokers answer for what is theirs.
+        let of_broker = |scope| {
+            let mut each = texts();
+            each.try_for_each(|(key, value)| validate_broker_config(key, value, scope))
+                .map_err(|error| AlterConfigsError::Invalid(error.to_string()))
         };
         match resource {
-            ConfigResource::Topic(_) => {
-                validate_topic_configs(configs, &self.broker).map_err(|error| error.to_string())
-            }
-            ConfigResource::Broker(_) => each(&|key, value| {
-                validate_broker_config(key, value, BrokerScope::Broker).map_err(|error| error.to_string())
-            }),
-            ConfigResource::DefaultBroker => each(&|key, value| {
-                validate_broker_config(key, value, BrokerScope::Cluster).map_err(|error| error.to_string())
-            }),
-            ConfigResource::Group(_) => {
-                each(&|key, value| validate_group_config(key, value).map_err(|error| error.to_string()))
-            }
-            ConfigResource::ClientMetrics(_) => each(&|key, _| {
-                if CLIENT_METRICS_KEYS.contains(&key) {
-                    Ok(())
-                } else {
-                    Err(format!("unknown config '{key}'"))
-                }
-            }),
+            ConfigResource::Topic(_) => validate_topic_configs(configs, &self.broker).map_err(invalid),
+            ConfigResource::Broker(_) => of_broker(BrokerScope::Broker),
+            ConfigResource::DefaultBroker => of_broker(BrokerScope::Cluster),
+            ConfigResource::Group(_) => validate_group_configs(texts(), &self.broker).map_err(invalid),
+            ConfigResource::ClientMetrics(_) => match ClientMetricsSubscription::parse(texts()) {
+                Ok(_) => Ok(()),
+                Err(ClientMetricsError::Request(why)) => Err(AlterConfigsError::Invalid(why)),
+                Err(error @ ClientMetricsError::Pattern(_)) => Err(AlterConfigsError::InvalidConfig(error.to_string())),
+            },
         }
     }
 

@@ -5,6 +5,7 @@
 //! everybody replay it and hands out the answers.
 
 mod allocate_producer_ids;
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition;
 mod alter_partition_reassignments;
@@ -31,8 +32,10 @@ mod register_broker;
 mod topic_rules;
 mod unfence_broker;
 mod unregister_broker;
+mod update_features;
 
 pub use allocate_producer_ids::{PRODUCER_ID_BLOCK_SIZE, allocate_producer_ids};
+pub use alter_client_quotas::{AlterClientQuotasError, alter_client_quotas};
 pub use alter_configs::{AlterConfigsError, alter_configs};
 pub use alter_partition::{AlterPartitionError, alter_partition};
 pub use alter_partition_reassignments::{ReassignmentError, alter_partition_reassignments};
@@ -55,6 +58,7 @@ pub use rebalance_leaders::rebalance_leaders;
 pub use register_broker::{RegisterBrokerError, register_broker};
 pub use unfence_broker::unfence_broker;
 pub use unregister_broker::{UnregisterBrokerError, unregister_broker};
+pub use update_features::update_features;
 
 #[cfg(test)]
 mod tests;

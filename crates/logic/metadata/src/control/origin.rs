@@ -36,7 +36,9 @@ pub fn accept_from_broker(mut request: ControlRequest) -> Result<ControlRequest,
             | Request::CreatePartitions(_)
             | Request::AlterConfigs(_)
             | Request::ElectLeaders(_)
-            | Request::AlterPartitionReassignments(_),
+            | Request::AlterPartitionReassignments(_)
+            | Request::AlterClientQuotas(_)
+            | Request::UpdateFeatures(_),
         ) => {}
         None => {
             return Err(Refusal::new(

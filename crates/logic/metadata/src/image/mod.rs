@@ -11,6 +11,7 @@ mod broker;
 mod configs;
 mod effective;
 mod partition;
+mod quotas;
 mod replay;
 mod snapshot;
 mod topic;
@@ -27,6 +28,8 @@ pub(crate) use effective::MIN_INSYNC_REPLICAS;
 use imbl::{OrdMap, OrdSet};
 pub use partition::{LeaderRecovery, PartitionRegistration};
 pub(crate) use partition::{broker_ids, numbers};
+pub(crate) use quotas::quota_record;
+pub use quotas::{CLIENT_ID, EntityName, IP, QuotaEntity, QuotaMap, QuotaValue, USER};
 pub(crate) use snapshot::config_record;
 pub use topic::TopicImage;
 use types::{BrokerId, ClusterId, MetadataOffset, ProducerId, TopicId, TopicIdPartition, TopicName};
@@ -49,6 +52,7 @@ pub struct MetadataImage {
     configs: OrdMap<ConfigResource, Arc<ConfigMap>>,
     next_producer_id: ProducerId,
     features: OrdMap<String, u16>,
+    quotas: OrdMap<QuotaEntity, Arc<QuotaMap>>,
 }
 
 impl MetadataImage {
@@ -201,10 +205,10 @@ impl MetadataImage {
         self.next_producer_id
     }
 
-    /// The finalised level of a feature, 0 if it has none.
+    /// The finalised level of a feature, if one was ever set; 0 is off.
     #[must_use]
-    pub fn feature_level(&self, name: &str) -> u16 {
-        self.features.get(name).copied().unwrap_or(0)
+    pub fn finalized_level(&self, name: &str) -> Option<u16> {
+        self.features.get(name).copied()
     }
 
     /// The finalised features.

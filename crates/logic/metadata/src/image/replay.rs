@@ -46,6 +46,7 @@ impl MetadataImage {
             Record::Config(record) => self.apply_config(record),
             Record::ProducerIds(record) => self.apply_producer_ids(record),
             Record::FeatureLevel(record) => self.apply_feature_level(record),
+            Record::ClientQuota(record) => self.apply_client_quota(record),
         }
     }
 
@@ -248,11 +249,8 @@ impl MetadataImage {
 
     fn apply_feature_level(&mut self, record: &proto::FeatureLevel) -> Result<(), ReplayError> {
         let level = u16::try_from(record.level).map_err(|_| ReplayError::InvalidFeatureLevel(record.level))?;
-        if level == 0 {
-            self.features.remove(&record.name);
-        } else {
-            self.features.insert(record.name.clone(), level);
-        }
+        // One that was turned off isn't one that was never set.
+        self.features.insert(record.name.clone(), level);
         Ok(())
     }
 }

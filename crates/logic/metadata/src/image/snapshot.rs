@@ -4,7 +4,7 @@
 
 use types::MetadataOffset;
 
-use super::{ConfigResource, MetadataImage};
+use super::{ConfigResource, MetadataImage, quota_record};
 use crate::proto::{self, MetadataRecord};
 use crate::record::{ReplayError, uuid_bytes};
 
@@ -44,6 +44,11 @@ impl MetadataImage {
             map.iter()
                 .map(move |(key, value)| config_record(resource, key, Some(value)))
         });
+        let quotas = self.client_quotas().flat_map(|(entity, limits)| {
+            limits
+                .iter()
+                .map(move |(key, value)| quota_record(entity, key, Some(value.get())))
+        });
         let producer_ids = (self.next_producer_id.0 > 0).then(|| {
             let next_producer_id = self.next_producer_id.0;
             proto::ProducerIds {
@@ -58,6 +63,7 @@ impl MetadataImage {
             .chain(brokers)
             .chain(topics)
             .chain(configs)
+            .chain(quotas)
             .chain(producer_ids)
     }
 

@@ -81,6 +81,9 @@ pub enum ReplayError {
         /// The record's.
         record: i64,
     },
+    /// No part, one twice, or one of an unknown kind.
+    #[error("an entity of quotas that can't be")]
+    InvalidQuotaEntity,
     /// A feature level out of Kafka's range.
     #[error("feature level {0} is out of range")]
     InvalidFeatureLevel(i32),

@@ -25,4 +25,5 @@ record_of!(
     Config,
     ProducerIds,
     FeatureLevel,
+    ClientQuota,
 );

@@ -51,7 +51,8 @@ fn one_good_batch_is_let_in_and_anything_else_is_not() {
         refusal(&settings(), Some(&Bytes::from(broken))),
         ErrorCode::CorruptMessage
     );
-    assert_eq!(refusal(&settings(), Some(&good.slice(..20))), ErrorCode::CorruptMessage);
+    // A rest of a batch is no batch.
+    assert_eq!(refusal(&settings(), Some(&good.slice(..20))), ErrorCode::InvalidRecord);
 }
 
 #[test]
@@ -97,6 +98,7 @@ fn every_version_can_say_what_went_wrong() {
                 error: ErrorCode::NotLeaderOrFollower,
                 message: "no".to_owned(),
                 records,
+                log_start_offset: -1,
             }),
             appended: None,
         };

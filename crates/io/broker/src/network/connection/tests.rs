@@ -15,6 +15,8 @@ use crate::apis::Handling;
 struct Script {
     polled: Mutex<Vec<i32>>,
     waiting: Mutex<Vec<(i32, oneshot::Sender<crate::apis::Handled>)>>,
+    /// How long the next request's client is to wait.
+    mute: Mutex<Option<Duration>>,
 }
 
 /// Its own handle, so that the test can look inside.
@@ -25,6 +27,9 @@ impl Dispatcher for Scripted {
     fn dispatch(&self, request: ApiRequest) -> Handling {
         let script = Arc::clone(&self.0);
         let id = request.header.correlation_id;
+        if let Some(wait) = script.mute.lock().take() {
+            request.client.mute(wait);
+        }
         async move {
             script.polled.lock().push(id);
             let (answer, answered) = oneshot::channel();
@@ -88,6 +93,7 @@ impl Session {
             address,
             id: 0,
             opened: tokio::time::Instant::now(),
+            muted_until: parking_lot::Mutex::default(),
         };
         let metrics = Arc::new(BrokerMetrics::new());
         let connection = Connection::new(Arc::new(script.clone()), settings, metrics, client_of);
@@ -140,6 +146,24 @@ async fn requests_are_polled_as_they_come_and_answered_in_their_order() {
     for id in 1..=3 {
         assert_eq!(session.next_answer().await, Some(id));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_above_its_quota_is_answered_and_then_not_read_until_it_has_waited() {
+    let mut session = Session::new();
+    *session.script.0.mute.lock() = Some(Duration::from_secs(5));
+    session.send(ApiKey::Heartbeat, 1).await;
+    session.script.until_polled(&[1]).await;
+    session.script.answer(1, Scripted::frame(1));
+    assert_eq!(session.next_answer().await, Some(1));
+    session.send(ApiKey::Heartbeat, 2).await;
+    tokio::time::advance(Duration::from_millis(4_900)).await;
+    session.settle().await;
+    assert_eq!(session.script.polled(), [1]);
+    tokio::time::advance(Duration::from_millis(200)).await;
+    session.script.until_polled(&[1, 2]).await;
+    session.script.answer(2, Scripted::frame(2));
+    assert_eq!(session.next_answer().await, Some(2));
 }
 
 #[tokio::test]

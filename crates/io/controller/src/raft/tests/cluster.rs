@@ -110,8 +110,10 @@ async fn a_leader_parted_from_its_majority_is_not_undisputed_when_another_is_act
             .filter(|quorum| quorum.node_id() != old.node_id())
             .collect();
         let mut disputed = false;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while !others.iter().any(|other| other.leadership().borrow().active) {
             disputed |= old.leadership().borrow().active && old.undisputed_for().is_zero();
+            assert!(tokio::time::Instant::now() < deadline, "nobody else is active in time");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert_eq!(old.undisputed_for(), Duration::ZERO);

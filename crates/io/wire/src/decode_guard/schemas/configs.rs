@@ -3,7 +3,7 @@
 //! Kafka's `DescribeConfigsRequest.json` and the two that alter configs, cut to the served versions. The two have
 //! structures of the same names in Kafka, but not the same fields.
 
-use super::super::schema::{Field, Schema, boolean, int8, int8s, string, strings, structs};
+use super::super::schema::{Field, Schema, boolean, int8, int8s, int64, string, strings, structs};
 
 const DESCRIBE_CONFIGS_RESOURCE: &[Field] = &[
     int8("resource_type"),
@@ -51,3 +51,20 @@ pub(super) static INCREMENTAL_ALTER_CONFIGS: Schema = Schema::new(
 
 /// `ListConfigResources`.
 pub(super) static LIST_CONFIG_RESOURCES: Schema = Schema::new(0, &[int8s("resource_types").since(1)]);
+
+const QUOTA_FILTER: &[Field] = &[string("entity_type"), int8("match_type"), string("match").nullable()];
+
+/// `DescribeClientQuotas`.
+pub(super) static DESCRIBE_CLIENT_QUOTAS: Schema =
+    Schema::new(1, &[structs("components", QUOTA_FILTER), boolean("strict")]);
+
+const QUOTA_ENTITY: &[Field] = &[string("entity_type"), string("entity_name").nullable()];
+
+// The value is a floating point number: eight bytes all the same.
+const QUOTA_OPERATION: &[Field] = &[string("key"), int64("value"), boolean("remove")];
+
+const QUOTA_CHANGE: &[Field] = &[structs("entity", QUOTA_ENTITY), structs("ops", QUOTA_OPERATION)];
+
+/// `AlterClientQuotas`.
+pub(super) static ALTER_CLIENT_QUOTAS: Schema =
+    Schema::new(1, &[structs("entries", QUOTA_CHANGE), boolean("validate_only")]);

@@ -4,7 +4,7 @@
 //! metadata and assignment are bytes whose format only the members know.
 
 use super::super::schema::{
-    Field, NEVER, Schema, boolean, bytes, int8, int32, int32s, int64, string, strings, structs,
+    Field, NEVER, Schema, boolean, bytes, int8, int32, int32s, int64, string, strings, structs, uuid,
 };
 
 const OFFSET_COMMIT_PARTITION: &[Field] = &[
@@ -14,7 +14,11 @@ const OFFSET_COMMIT_PARTITION: &[Field] = &[
     string("committed_metadata").nullable(),
 ];
 
-const OFFSET_COMMIT_TOPIC: &[Field] = &[string("name"), structs("partitions", OFFSET_COMMIT_PARTITION)];
+const OFFSET_COMMIT_TOPIC: &[Field] = &[
+    string("name").until(9),
+    uuid("topic_id").since(10),
+    structs("partitions", OFFSET_COMMIT_PARTITION),
+];
 
 /// `OffsetCommit`.
 pub(super) static OFFSET_COMMIT: Schema = Schema::new(
@@ -31,7 +35,11 @@ pub(super) static OFFSET_COMMIT: Schema = Schema::new(
 
 const OFFSET_FETCH_TOPIC: &[Field] = &[string("name").until(7), int32s("partition_indexes").until(7)];
 
-const OFFSET_FETCH_TOPICS: &[Field] = &[string("name").since(8), int32s("partition_indexes").since(8)];
+const OFFSET_FETCH_TOPICS: &[Field] = &[
+    string("name").since(8).until(9),
+    uuid("topic_id").since(10),
+    int32s("partition_indexes").since(8),
+];
 
 const OFFSET_FETCH_GROUP: &[Field] = &[
     string("group_id").since(8),
@@ -143,3 +151,26 @@ const OFFSET_DELETE_TOPIC: &[Field] = &[string("name"), structs("partitions", OF
 /// `OffsetDelete`.
 pub(super) static OFFSET_DELETE: Schema =
     Schema::new(NEVER, &[string("group_id"), structs("topics", OFFSET_DELETE_TOPIC)]);
+
+const OWNED_PARTITIONS: &[Field] = &[uuid("topic_id"), int32s("partitions")];
+
+/// `ConsumerGroupHeartbeat`.
+pub(super) static CONSUMER_GROUP_HEARTBEAT: Schema = Schema::new(
+    0,
+    &[
+        string("group_id"),
+        string("member_id"),
+        int32("member_epoch"),
+        string("instance_id").nullable(),
+        string("rack_id").nullable(),
+        int32("rebalance_timeout_ms"),
+        strings("subscribed_topic_names").nullable(),
+        string("subscribed_topic_regex").since(1).nullable(),
+        string("server_assignor").nullable(),
+        structs("topic_partitions", OWNED_PARTITIONS).nullable(),
+    ],
+);
+
+/// `ConsumerGroupDescribe`.
+pub(super) static CONSUMER_GROUP_DESCRIBE: Schema =
+    Schema::new(0, &[strings("group_ids"), boolean("include_authorized_operations")]);

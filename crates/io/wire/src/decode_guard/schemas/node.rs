@@ -11,6 +11,8 @@ pub(super) static API_VERSIONS: Schema = Schema::new(
     &[
         string("client_software_name").since(3),
         string("client_software_version").since(3),
+        string("cluster_id").since(5).nullable(),
+        int32("node_id").since(5),
     ],
 );
 
@@ -48,6 +50,23 @@ pub(super) static DESCRIBE_CLUSTER: Schema = Schema::new(
         boolean("include_cluster_authorized_operations"),
         int8("endpoint_type").since(1),
         boolean("include_fenced_brokers").since(2),
+    ],
+);
+
+const FEATURE_UPDATE: &[Field] = &[
+    string("feature"),
+    int16("max_version_level"),
+    boolean("allow_downgrade").until(0),
+    int8("upgrade_type").since(1),
+];
+
+/// `UpdateFeatures`.
+pub(super) static UPDATE_FEATURES: Schema = Schema::new(
+    0,
+    &[
+        int32("timeout_ms"),
+        structs("feature_updates", FEATURE_UPDATE),
+        boolean("validate_only").since(1),
     ],
 );
 

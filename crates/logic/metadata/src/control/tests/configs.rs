@@ -87,7 +87,7 @@ fn unknown_resources_and_a_minimum_nobody_agrees_on_are_refused() {
     );
     assert_eq!(
         cluster.set_config(broker, "9", "a", Some("1")),
-        ErrorCode::BrokerIdNotRegistered
+        ErrorCode::InvalidRequest
     );
     assert_eq!(
         cluster.set_config(broker, "x", "a", Some("1")),

@@ -1,0 +1,126 @@
+//! What consumers of the classic protocol tell each other inside its opaque bytes: subscriptions and assignments, v0 to v3.
+
+use bytes::Bytes;
+use types::{PartitionIndex, TopicName};
+
+use crate::record::{Reader, RecordError, Writer};
+
+/// Partitions by their topics' names, in the order told.
+pub(crate) type NamedPartitions = Vec<(TopicName, Vec<PartitionIndex>)>;
+
+/// The newest version there is; later ones begin the same.
+const NEWEST: i16 = 3;
+
+/// What a member wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EmbeddedSubscription {
+    /// Its format's version: the assignment is to be of the same.
+    pub(crate) version: i16,
+    pub(crate) topics: Vec<TopicName>,
+    /// What it holds (v1: cooperative members say so).
+    pub(crate) owned: NamedPartitions,
+    /// From v3.
+    pub(crate) rack_id: Option<String>,
+}
+
+pub(crate) fn decode_subscription(bytes: &[u8]) -> Result<EmbeddedSubscription, RecordError> {
+    let mut reader = Reader::new(bytes);
+    let version = version(&mut reader)?;
+    let mut topics = Vec::new();
+    for _ in 0..reader.count(2)? {
+        topics.push(TopicName::new(reader.string()?));
+    }
+    reader.nullable_bytes()?;
+    let owned = if version >= 1 {
+        partitions(&mut reader)?
+    } else {
+        Vec::new()
+    };
+    if version >= 2 {
+        // The generation in which it held them: the coordinator knows better.
+        reader.i32()?;
+    }
+    let rack_id = match version >= 3 {
+        true => reader.nullable_string()?.map(str::to_owned),
+        false => None,
+    };
+    Ok(EmbeddedSubscription {
+        version,
+        topics,
+        owned,
+        rack_id,
+    })
+}
+
+pub(crate) fn decode_assignment(bytes: &[u8]) -> Result<NamedPartitions, RecordError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reader = Reader::new(bytes);
+    version(&mut reader)?;
+    partitions(&mut reader)
+}
+
+pub(crate) fn encode_assignment(version: i16, assigned: &NamedPartitions) -> Bytes {
+    let mut writer = Writer::new(version.clamp(0, NEWEST)).count(assigned.len());
+    for (topic, partitions) in assigned {
+        writer = writer.string(topic.as_str()).count(partitions.len());
+        for partition in partitions {
+            writer = writer.i32(partition.0);
+        }
+    }
+    // No user data.
+    writer.i32(-1).finish()
+}
+
+fn version(reader: &mut Reader<'_>) -> Result<i16, RecordError> {
+    match reader.i16()? {
+        version if version < 0 => Err(RecordError::UnknownVersion(version)),
+        version => Ok(version.min(NEWEST)),
+    }
+}
+
+fn partitions(reader: &mut Reader<'_>) -> Result<NamedPartitions, RecordError> {
+    let mut named = Vec::new();
+    for _ in 0..reader.count(6)? {
+        let topic = TopicName::new(reader.string()?);
+        let count = reader.count(4)?;
+        let partitions: Result<Vec<_>, _> = (0..count).map(|_| reader.i32().map(PartitionIndex)).collect();
+        named.push((topic, partitions?));
+    }
+    Ok(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_of_every_version_are_read() {
+        let v0 = b"\0\0\0\0\0\x01\0\x01a\xff\xff\xff\xff";
+        let read = decode_subscription(v0).unwrap();
+        assert_eq!((read.version, read.topics), (0, vec![TopicName::new("a")]));
+        let v3 = b"\0\x03\0\0\0\x01\0\x01a\0\0\0\0\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07\0\0\0\x05\0\x01r";
+        let read = decode_subscription(v3).unwrap();
+        assert_eq!(read.owned, [(TopicName::new("a"), vec![PartitionIndex(7)])]);
+        assert_eq!(read.rack_id.as_deref(), Some("r"));
+        let newer = [&b"\0\x09"[..], &v3[2..], &b"more"[..]].concat();
+        assert_eq!(decode_subscription(&newer).unwrap().version, 3);
+        for end in 0..v3.len() {
+            assert!(decode_subscription(&v3[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn assignments_come_back_as_they_were() {
+        let assigned = vec![(TopicName::new("a"), vec![PartitionIndex(0), PartitionIndex(3)])];
+        for version in [0, 3, 9] {
+            assert_eq!(
+                decode_assignment(&encode_assignment(version, &assigned)).unwrap(),
+                assigned
+            );
+        }
+        assert_eq!(decode_assignment(b"").unwrap(), []);
+        assert!(decode_assignment(b"\0\0\x7f\xff\xff\xff").is_err());
+    }
+}

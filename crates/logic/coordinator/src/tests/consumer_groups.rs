@@ -1,0 +1,324 @@
+//! The life of consumer groups, step by step.
+
+use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
+
+use super::cluster::TestCluster;
+use super::shell::{Shell, join};
+use crate::record::Assignment;
+use crate::*;
+
+pub(super) fn heartbeat(member_id: &str, epoch: i32) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        api_version: 1,
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        fresh_member_id: "fresh".into(),
+        member_epoch: epoch,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: -1,
+        topics: None,
+        pattern: None,
+        assignor: None,
+        owned: None,
+        client_id: "c".into(),
+        client_host: "/h".into(),
+    }
+}
+
+pub(super) fn joining(member_id: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        rebalance_timeout_ms: 60_000,
+        topics: Some(topics.iter().map(|name| TopicName::new(name)).collect()),
+        owned: Some(Assignment::new()),
+        ..heartbeat(member_id, 0)
+    }
+}
+
+struct Group {
+    shell: Shell,
+    cluster: TestCluster,
+}
+
+impl Group {
+    fn new(topics: &[(&str, i32)]) -> Self {
+        Self {
+            shell: Shell::new(GroupConfig::default()),
+            cluster: TestCluster::with(topics),
+        }
+    }
+
+    fn send(&mut self, request: &ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+        self.shell.consumer_heartbeat(request, &self.cluster)
+    }
+
+    /// Sends what a member holds; returns its epoch and what it is told to hold.
+    fn tell(&mut self, member_id: &str, epoch: i32, owned: &Assignment) -> (i32, Option<Assignment>) {
+        let request = ConsumerGroupHeartbeatRequest {
+            owned: Some(owned.clone()),
+            ..heartbeat(member_id, epoch)
+        };
+        let response = self.send(&request);
+        assert_eq!(response.error, ErrorCode::None, "{response:?}");
+        (response.member_epoch, response.assignment)
+    }
+
+    fn describe(&mut self) -> ConsumerGroupDescribeResponse {
+        let token = self.shell.token();
+        let request = ConsumerGroupDescribeRequest { group_id: "g".into() };
+        let effects = self.shell.shard.consumer_group_describe(token, request);
+        self.shell.run(effects);
+        match self.shell.answer(token) {
+            Some(Answer::ConsumerGroupDescribe(response)) => response.clone(),
+            other => panic!("no description but {other:?}"),
+        }
+    }
+}
+
+fn count(assignment: &Assignment) -> usize {
+    assignment.values().map(std::collections::BTreeSet::len).sum()
+}
+
+#[test]
+fn the_first_member_gets_everything_at_once() {
+    let mut group = Group::new(&[("t", 3)]);
+    let joined = group.send(&joining("a", &["t"]));
+    assert_eq!(
+        (joined.error, joined.member_epoch, joined.heartbeat_interval_ms),
+        (ErrorCode::None, 1, 5_000)
+    );
+    assert_eq!(count(&joined.assignment.unwrap()), 3);
+    let described = group.describe();
+    assert_eq!(
+        (described.state, described.epoch, described.target_epoch),
+        (ConsumerGroupState::Stable, 1, 1)
+    );
+    assert_eq!(described.assignor, "uniform");
+    assert!(group.shell.loaded().same_durable_state(&group.shell.shard));
+}
+
+#[test]
+fn a_second_member_gets_its_share_when_the_first_has_given_it_up() {
+    let mut group = Group::new(&[("t", 4)]);
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    let second = group.send(&joining("b", &["t"]));
+    assert_eq!(
+        (second.member_epoch, second.assignment.map(|got| count(&got))),
+        (2, Some(0))
+    );
+    assert_eq!(group.describe().state, ConsumerGroupState::Reconciling);
+    // The first learns of it, and stays in its epoch until it has given up.
+    let (epoch, kept) = group.tell("a", 1, &all);
+    let kept = kept.unwrap();
+    assert_eq!((epoch, count(&kept)), (1, 2));
+    assert_eq!(group.tell("b", 2, &Assignment::new()), (2, None));
+    assert_eq!(group.tell("a", 1, &kept), (2, None));
+    let (epoch, got) = group.tell("b", 2, &Assignment::new());
+    assert_eq!((epoch, got.map(|got| count(&got))), (2, Some(2)));
+    assert_eq!(group.describe().state, ConsumerGroupState::Stable);
+}
+
+#[test]
+fn a_member_that_does_not_give_up_in_time_is_removed() {
+    let mut group = Group::new(&[("t", 2)]);
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    group.send(&joining("b", &["t"]));
+    for _ in 0..12 {
+        group.tell("a", 1, &all);
+        group.tell("b", 2, &Assignment::new());
+        group.shell.pass(5_000);
+    }
+    let refused = group.send(&heartbeat("a", 1));
+    assert_eq!(refused.error, ErrorCode::UnknownMemberId);
+    let (_, got) = group.tell("b", 2, &Assignment::new());
+    assert_eq!(got.map(|got| count(&got)), Some(2));
+}
+
+#[test]
+fn a_silent_member_is_removed_and_a_new_coordinator_waits_a_full_session() {
+    let mut group = Group::new(&[("t", 2)]);
+    group.send(&joining("a", &["t"]));
+    group.shell.pass(40_000);
+    let end = group.shell.log.len();
+    group.shell.fail_over(end);
+    group.shell.pass(44_000);
+    assert_eq!(group.describe().members.len(), 1);
+    group.shell.pass(2_000);
+    assert_eq!(group.describe().state, ConsumerGroupState::Empty);
+}
+
+#[test]
+fn a_lost_answer_is_given_again_and_other_epochs_are_fenced() {
+    let mut group = Group::new(&[("t", 2)]);
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    group.cluster.set("t", 3);
+    // The answer with epoch 2 is lost; what the member says next is of epoch 1.
+    group.tell("a", 1, &all);
+    assert_eq!(group.tell("a", 1, &all).0, 2);
+    let ahead = group.send(&heartbeat("a", 9));
+    assert_eq!(ahead.error, ErrorCode::FencedMemberEpoch);
+    let behind = group.send(&heartbeat("a", 1));
+    assert_eq!(
+        behind.error,
+        ErrorCode::FencedMemberEpoch,
+        "it doesn't say what it holds"
+    );
+    let again = group.send(&joining("a", &["t"]));
+    assert_eq!(
+        (again.error, again.assignment.map(|got| count(&got))),
+        (ErrorCode::None, Some(3))
+    );
+}
+
+#[test]
+fn partitions_and_topics_that_come_are_given_with_the_next_heartbeat() {
+    let mut group = Group::new(&[("logs-a", 1)]);
+    let request = ConsumerGroupHeartbeatRequest {
+        topics: None,
+        pattern: Some("logs-.*".into()),
+        ..joining("a", &[])
+    };
+    let joined = group.send(&request);
+    assert_eq!(joined.assignment.map(|got| count(&got)), Some(1));
+    group.cluster.set("logs-b", 2);
+    group.cluster.set("other", 2);
+    let (epoch, got) = group.tell("a", 1, &Assignment::new());
+    assert_eq!((epoch, got.map(|got| count(&got))), (2, Some(3)));
+    group.cluster.delete("logs-b");
+    let (epoch, got) = group.tell("a", 2, &Assignment::new());
+    assert_eq!((epoch, got.map(|got| count(&got))), (3, Some(1)));
+    let bad = ConsumerGroupHeartbeatRequest {
+        pattern: Some("(".into()),
+        ..joining("b", &[])
+    };
+    assert_eq!(group.send(&bad).error, ErrorCode::InvalidRegularExpression);
+}
+
+#[test]
+fn a_static_member_comes_back_to_what_it_had() {
+    let mut group = Group::new(&[("t", 4)]);
+    let of = |member_id: &str, epoch: i32| ConsumerGroupHeartbeatRequest {
+        instance_id: Some("i".into()),
+        ..heartbeat(member_id, epoch)
+    };
+    let joining_as = |member_id: &str| ConsumerGroupHeartbeatRequest {
+        instance_id: Some("i".into()),
+        ..joining(member_id, &["t"])
+    };
+    let first = group.send(&joining_as("a")).assignment;
+    assert_eq!(group.send(&joining_as("b")).error, ErrorCode::UnreleasedInstanceId);
+    assert_eq!(group.send(&of("a", -2)).member_epoch, -2);
+    let back = group.send(&joining_as("b"));
+    assert_eq!(
+        (back.error, back.member_epoch, back.assignment),
+        (ErrorCode::None, 1, first)
+    );
+    assert_eq!(group.send(&of("a", 1)).error, ErrorCode::FencedInstanceId);
+    assert_eq!(group.send(&of("b", -1)).member_epoch, -1);
+    assert_eq!(group.describe().state, ConsumerGroupState::Empty);
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_said() {
+    let mut group = Group::new(&[("t", 1)]);
+    let mut code = |request: ConsumerGroupHeartbeatRequest| group.send(&request).error;
+    assert_eq!(code(heartbeat("a", 1)), ErrorCode::GroupIdNotFound);
+    assert_eq!(code(heartbeat("", 1)), ErrorCode::InvalidRequest);
+    assert_eq!(code(heartbeat("a", 0)), ErrorCode::InvalidRequest);
+    assert_eq!(code(heartbeat("a", -3)), ErrorCode::InvalidRequest);
+    assert_eq!(code(heartbeat("a", i32::MIN)), ErrorCode::InvalidRequest);
+    let nothing = ConsumerGroupHeartbeatRequest {
+        topics: None,
+        ..joining("a", &[])
+    };
+    assert_eq!(code(nothing), ErrorCode::InvalidRequest);
+    let long = ConsumerGroupHeartbeatRequest {
+        group_id: "g".repeat(40_000),
+        ..joining("a", &["t"])
+    };
+    assert_eq!(code(long), ErrorCode::InvalidRequest);
+    let unknown = ConsumerGroupHeartbeatRequest {
+        assignor: Some("sticky".into()),
+        ..joining("a", &["t"])
+    };
+    assert_eq!(code(unknown), ErrorCode::UnsupportedAssignor);
+    assert_eq!(code(joining("a", &["t"])), ErrorCode::None);
+    assert_eq!(code(heartbeat("b", 1)), ErrorCode::UnknownMemberId);
+    assert_eq!(code(heartbeat("a", i32::MAX)), ErrorCode::FencedMemberEpoch);
+}
+
+#[test]
+fn a_refused_append_leaves_no_trace() {
+    let mut group = Group::new(&[("t", 1)]);
+    group.shell.refuse_appends = Some(ErrorCode::NotEnoughReplicas);
+    let refused = group.send(&joining("a", &["t"]));
+    assert_eq!(refused.error, ErrorCode::CoordinatorNotAvailable);
+    assert_eq!(group.describe().error, ErrorCode::GroupIdNotFound);
+    group.shell.refuse_appends = None;
+    assert_eq!(group.send(&joining("a", &["t"])).member_epoch, 1);
+}
+
+#[test]
+fn commits_and_fetches_are_for_members_of_this_epoch() {
+    let mut group = Group::new(&[("t", 1)]);
+    group.send(&joining("a", &["t"]));
+    let mut commit = |member_id: &str, epoch: i32| {
+        let token = group.shell.token();
+        let request = OffsetCommitRequest {
+            api_version: 9,
+            group_id: "g".into(),
+            generation_id: epoch,
+            member_id: member_id.into(),
+            group_instance_id: None,
+            retention_time_ms: -1,
+            offsets: vec![OffsetToCommit {
+                topic: TopicName::new("t"),
+                partition: PartitionIndex(0),
+                offset: Offset(7),
+                leader_epoch: LeaderEpoch(0),
+                metadata: None,
+            }],
+        };
+        let effects = group.shell.shard.offset_commit(group.shell.now, token, request);
+        group.shell.run(effects);
+        match group.shell.answer(token) {
+            Some(Answer::OffsetCommit(response)) => response.partitions[0].error,
+            other => panic!("no answer but {other:?}"),
+        }
+    };
+    assert_eq!(commit("a", 1), ErrorCode::None);
+    assert_eq!(commit("a", 0), ErrorCode::StaleMemberEpoch);
+    assert_eq!(commit("b", 1), ErrorCode::UnknownMemberId);
+    assert_eq!(commit("", -1), ErrorCode::UnknownMemberId);
+    let token = group.shell.token();
+    let fetch = |member: Option<(String, i32)>| OffsetFetchRequest {
+        group_id: "g".into(),
+        topics: None,
+        member,
+    };
+    let effects = group.shell.shard.offset_fetch(token, fetch(Some(("a".into(), 9))));
+    group.shell.run(effects);
+    assert!(
+        matches!(group.shell.answer(token), Some(Answer::OffsetFetch(response)) if response.error == ErrorCode::StaleMemberEpoch)
+    );
+}
+
+#[test]
+fn a_name_changes_its_protocol_when_nobody_is_there() {
+    let mut group = Group::new(&[("t", 1)]);
+    group.send(&joining("a", &["t"]));
+    group.send(&heartbeat("a", -1));
+    let token = group.shell.join(join("", "classic"));
+    assert_eq!(
+        group.shell.joined(token).error,
+        ErrorCode::CoordinatorLoadInProgress,
+        "try again"
+    );
+    let knowing = JoinGroupRequest {
+        api_version: 4,
+        ..join("", "classic")
+    };
+    let token = group.shell.join(knowing);
+    assert_eq!(group.shell.joined(token).error, ErrorCode::MemberIdRequired);
+    assert_eq!(group.send(&joining("a", &["t"])).error, ErrorCode::GroupIdNotFound);
+}

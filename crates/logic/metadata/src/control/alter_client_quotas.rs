@@ -1,0 +1,108 @@
+//! Changes of client quotas (KIP-546), each entity for itself. Whether an address is one was checked by the broker that asks.
+
+use thiserror::Error;
+use types::ErrorCode;
+
+use super::Decision;
+use crate::image::{MetadataImage, QuotaEntity, QuotaMap, quota_record};
+use crate::proto::{
+    AlterClientQuotasRequest, AlterClientQuotasResponse, ClientQuotaChange, ClientQuotaOperation, ClientQuotaResult,
+    MetadataRecord,
+};
+
+/// Limits of users and client ids, and whether only whole numbers are taken.
+const CLIENT_KEYS: [(&str, bool); 4] = [
+    ("producer_byte_rate", true),
+    ("consumer_byte_rate", true),
+    ("request_percentage", false),
+    ("controller_mutation_rate", false),
+];
+/// Limits of addresses.
+const IP_KEYS: [(&str, bool); 1] = [("connection_creation_rate", true)];
+/// Kafka's records hold no longer text.
+const MAX_NAME_BYTES: usize = 32_767;
+
+/// Why an entity's limits aren't changed; all of these are `INVALID_REQUEST`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AlterClientQuotasError {
+    /// No part, one twice, an unknown kind, or an address with another part.
+    #[error("Invalid client quota entity")]
+    InvalidEntity,
+    /// An empty name, or one that is too long.
+    #[error("Empty or too long name in a client quota entity")]
+    InvalidName,
+    /// Not a limit of this kind of entity.
+    #[error("Invalid configuration key {0}")]
+    InvalidKey(String),
+    /// Not a number that the key takes.
+    #[error("{key} cannot be {value}")]
+    InvalidValue {
+        /// The key.
+        key: String,
+        /// What it was to be.
+        value: String,
+    },
+}
+
+/// Decides on changes of limits. With `validate_only` the answer is the same, without records.
+pub fn alter_client_quotas(
+    image: &MetadataImage,
+    request: &AlterClientQuotasRequest,
+) -> Decision<AlterClientQuotasResponse> {
+    let mut records = Vec::new();
+    let mut entries = Vec::with_capacity(request.entries.len());
+    for change in &request.entries {
+        let decided = alter(image, change);
+        let error = decided.as_ref().err();
+        entries.push(ClientQuotaResult {
+            error_code: error.map_or(0, |_| ErrorCode::InvalidRequest.code().into()),
+            error_message: error.map(ToString::to_string).unwrap_or_default(),
+        });
+        records.extend(decided.unwrap_or_default());
+    }
+    if request.validate_only {
+        records.clear();
+    }
+    Decision {
+        records,
+        response: AlterClientQuotasResponse { entries },
+    }
+}
+
+fn alter(image: &MetadataImage, change: &ClientQuotaChange) -> Result<Vec<MetadataRecord>, AlterClientQuotasError> {
+    let entity = QuotaEntity::from_parts(&change.entity).ok_or(AlterClientQuotasError::InvalidEntity)?;
+    for (_, name) in entity.parts() {
+        if name.is_some_and(|name| name.is_empty() || name.len() > MAX_NAME_BYTES) {
+            return Err(AlterClientQuotasError::InvalidName);
+        }
+    }
+    let keys: &[(&str, bool)] = match &entity.ip {
+        None => &CLIENT_KEYS,
+        Some(_) if entity.user.is_some() || entity.client_id.is_some() => {
+            return Err(AlterClientQuotasError::InvalidEntity);
+        }
+        Some(_) => &IP_KEYS,
+    };
+    let before = image.client_quota(&entity);
+    let mut records = Vec::new();
+    for ClientQuotaOperation { key, value } in &change.operations {
+        let is_whole = keys.iter().find(|(name, _)| name == key).map(|(_, is_whole)| *is_whole);
+        let is_whole = is_whole.ok_or_else(|| AlterClientQuotasError::InvalidKey(key.clone()))?;
+        if let Some(value) = value {
+            let fits = value.is_finite() && *value > 0.0 && (!is_whole || value.fract() == 0.0);
+            if !fits {
+                return Err(AlterClientQuotasError::InvalidValue {
+                    key: key.clone(),
+                    value: value.to_string(),
+                });
+            }
+        }
+        let present = before
+            .and_then(|limits: &QuotaMap| limits.get(key))
+            .map(|value| value.get());
+        if present.map(f64::to_bits) != value.map(f64::to_bits) {
+            records.push(quota_record(&entity, key, *value));
+        }
+    }
+    Ok(records)
+}

@@ -1,0 +1,12 @@
+//! Client quotas (KIP-13, KIP-219, KIP-546): which one holds for a client, how fast it was, and how long it must wait.
+//!
+//! - [`applicable()`] finds the quota of a user and client id among those of the cluster.
+//! - [`Rate`] measures over windows, as Kafka's sampled rates do, so that throttle times are the same.
+//!
+//! Pure: the time is an argument.
+
+mod applicable;
+mod rate;
+
+pub use applicable::{Applicable, applicable};
+pub use rate::{Rate, Windows};
