@@ -56,7 +56,11 @@ impl ConsumerGroup {
     pub(crate) fn new(id: GroupId) -> Self {
         Self {
             id,
-            epoch: GroupEpoch::default(),
+            // The first member's is 2, as in Kafka 4.4.
+            epoch: GroupEpoch {
+                epoch: 1,
+                metadata_hash: 0,
+            },
             target_epoch: TargetEpoch::default(),
             members: BTreeMap::new(),
             targets: BTreeMap::new(),

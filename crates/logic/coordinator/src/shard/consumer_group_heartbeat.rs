@@ -21,8 +21,6 @@ use crate::{
 
 /// A member that leaves.
 const LEAVES: i32 = -1;
-/// Groups up to this size get their targets at once; the assignment interval is for those that are costly (KIP-1263).
-const ASSIGNED_AT_ONCE: usize = 100;
 
 /// Why a heartbeat is refused.
 pub(super) type Refusal = (ErrorCode, String);
@@ -217,9 +215,8 @@ impl GroupShard {
             .assignment_interval_ms
             .unwrap_or(self.config.consumer_assignment_interval_ms);
         let made_at = group.target_epoch.made_at;
-        // Another coordinator's clock may have been ahead.
-        let early =
-            group.members.len() > ASSIGNED_AT_ONCE && made_at <= now && now.since(made_at) < i64::from(interval);
+        // KIP-1263: who joins together is assigned together. Another coordinator's clock may have been ahead.
+        let early = made_at <= now && now.since(made_at) < i64::from(interval);
         if group.epoch.epoch <= group.target_epoch.epoch || early {
             return;
         }

@@ -85,13 +85,13 @@ fn the_first_member_gets_everything_at_once() {
     let joined = group.send(&joining("a", &["t"]));
     assert_eq!(
         (joined.error, joined.member_epoch, joined.heartbeat_interval_ms),
-        (ErrorCode::None, 1, 5_000)
+        (ErrorCode::None, 2, 5_000)
     );
     assert_eq!(count(&joined.assignment.unwrap()), 3);
     let described = group.describe();
     assert_eq!(
         (described.state, described.epoch, described.target_epoch),
-        (ConsumerGroupState::Stable, 1, 1)
+        (ConsumerGroupState::Stable, 2, 2)
     );
     assert_eq!(described.assignor, "uniform");
     assert!(group.shell.loaded().same_durable_state(&group.shell.shard));
@@ -101,21 +101,41 @@ fn the_first_member_gets_everything_at_once() {
 fn a_second_member_gets_its_share_when_the_first_has_given_it_up() {
     let mut group = Group::new(&[("t", 4)]);
     let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    group.shell.pass(1_000);
     let second = group.send(&joining("b", &["t"]));
     assert_eq!(
         (second.member_epoch, second.assignment.map(|got| count(&got))),
-        (2, Some(0))
+        (3, Some(0))
     );
     assert_eq!(group.describe().state, ConsumerGroupState::Reconciling);
     // The first learns of it, and stays in its epoch until it has given up.
-    let (epoch, kept) = group.tell("a", 1, &all);
+    let (epoch, kept) = group.tell("a", 2, &all);
     let kept = kept.unwrap();
-    assert_eq!((epoch, count(&kept)), (1, 2));
-    assert_eq!(group.tell("b", 2, &Assignment::new()), (2, None));
-    assert_eq!(group.tell("a", 1, &kept), (2, None));
-    let (epoch, got) = group.tell("b", 2, &Assignment::new());
-    assert_eq!((epoch, got.map(|got| count(&got))), (2, Some(2)));
+    assert_eq!((epoch, count(&kept)), (2, 2));
+    assert_eq!(group.tell("b", 3, &Assignment::new()), (3, None));
+    assert_eq!(group.tell("a", 2, &kept), (3, None));
+    let (epoch, got) = group.tell("b", 3, &Assignment::new());
+    assert_eq!((epoch, got.map(|got| count(&got))), (3, Some(2)));
     assert_eq!(group.describe().state, ConsumerGroupState::Stable);
+}
+
+#[test]
+fn members_that_come_within_the_assignment_interval_are_assigned_together() {
+    let mut group = Group::new(&[("t", 3)]);
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    // The second and the third wait in the target's epoch, with nothing.
+    for member in ["b", "c"] {
+        let joined = group.send(&joining(member, &["t"]));
+        assert_eq!((joined.member_epoch, joined.assignment), (2, Some(Assignment::new())));
+    }
+    assert_eq!(group.describe().state, ConsumerGroupState::Assigning);
+    group.shell.pass(999);
+    assert_eq!(group.tell("a", 2, &all), (2, None));
+    group.shell.pass(1);
+    let (_, kept) = group.tell("a", 2, &all);
+    assert_eq!(kept.map(|kept| count(&kept)), Some(1));
+    let described = group.describe();
+    assert_eq!((described.epoch, described.target_epoch), (4, 4));
 }
 
 #[test]
@@ -123,14 +143,16 @@ fn a_member_that_does_not_give_up_in_time_is_removed() {
     let mut group = Group::new(&[("t", 2)]);
     let all = group.send(&joining("a", &["t"])).assignment.unwrap();
     group.send(&joining("b", &["t"]));
+    group.shell.pass(1_000);
+    group.tell("b", 2, &Assignment::new());
     for _ in 0..12 {
-        group.tell("a", 1, &all);
-        group.tell("b", 2, &Assignment::new());
+        group.tell("a", 2, &all);
+        group.tell("b", 3, &Assignment::new());
         group.shell.pass(5_000);
     }
-    let refused = group.send(&heartbeat("a", 1));
+    let refused = group.send(&heartbeat("a", 2));
     assert_eq!(refused.error, ErrorCode::UnknownMemberId);
-    let (_, got) = group.tell("b", 2, &Assignment::new());
+    let (_, got) = group.tell("b", 3, &Assignment::new());
     assert_eq!(got.map(|got| count(&got)), Some(2));
 }
 
@@ -152,12 +174,13 @@ fn a_lost_answer_is_given_again_and_other_epochs_are_fenced() {
     let mut group = Group::new(&[("t", 2)]);
     let all = group.send(&joining("a", &["t"])).assignment.unwrap();
     group.cluster.set("t", 3);
-    // The answer with epoch 2 is lost; what the member says next is of epoch 1.
-    group.tell("a", 1, &all);
-    assert_eq!(group.tell("a", 1, &all).0, 2);
+    group.shell.pass(1_000);
+    // The answer with epoch 3 is lost; what the member says next is of epoch 2.
+    group.tell("a", 2, &all);
+    assert_eq!(group.tell("a", 2, &all).0, 3);
     let ahead = group.send(&heartbeat("a", 9));
     assert_eq!(ahead.error, ErrorCode::FencedMemberEpoch);
-    let behind = group.send(&heartbeat("a", 1));
+    let behind = group.send(&heartbeat("a", 2));
     assert_eq!(
         behind.error,
         ErrorCode::FencedMemberEpoch,
@@ -182,11 +205,13 @@ fn partitions_and_topics_that_come_are_given_with_the_next_heartbeat() {
     assert_eq!(joined.assignment.map(|got| count(&got)), Some(1));
     group.cluster.set("logs-b", 2);
     group.cluster.set("other", 2);
-    let (epoch, got) = group.tell("a", 1, &Assignment::new());
-    assert_eq!((epoch, got.map(|got| count(&got))), (2, Some(3)));
-    group.cluster.delete("logs-b");
+    group.shell.pass(1_000);
     let (epoch, got) = group.tell("a", 2, &Assignment::new());
-    assert_eq!((epoch, got.map(|got| count(&got))), (3, Some(1)));
+    assert_eq!((epoch, got.map(|got| count(&got))), (3, Some(3)));
+    group.cluster.delete("logs-b");
+    group.shell.pass(1_000);
+    let (epoch, got) = group.tell("a", 3, &Assignment::new());
+    assert_eq!((epoch, got.map(|got| count(&got))), (4, Some(1)));
     let bad = ConsumerGroupHeartbeatRequest {
         pattern: Some("(".into()),
         ..joining("b", &[])
@@ -211,9 +236,9 @@ fn a_static_member_comes_back_to_what_it_had() {
     let back = group.send(&joining_as("b"));
     assert_eq!(
         (back.error, back.member_epoch, back.assignment),
-        (ErrorCode::None, 1, first)
+        (ErrorCode::None, 2, first)
     );
-    assert_eq!(group.send(&of("a", 1)).error, ErrorCode::FencedInstanceId);
+    assert_eq!(group.send(&of("a", 2)).error, ErrorCode::FencedInstanceId);
     assert_eq!(group.send(&of("b", -1)).member_epoch, -1);
     assert_eq!(group.describe().state, ConsumerGroupState::Empty);
 }
@@ -255,7 +280,7 @@ fn a_refused_append_leaves_no_trace() {
     assert_eq!(refused.error, ErrorCode::CoordinatorNotAvailable);
     assert_eq!(group.describe().error, ErrorCode::GroupIdNotFound);
     group.shell.refuse_appends = None;
-    assert_eq!(group.send(&joining("a", &["t"])).member_epoch, 1);
+    assert_eq!(group.send(&joining("a", &["t"])).member_epoch, 2);
 }
 
 #[test]
@@ -286,9 +311,9 @@ fn commits_and_fetches_are_for_members_of_this_epoch() {
             other => panic!("no answer but {other:?}"),
         }
     };
-    assert_eq!(commit("a", 1), ErrorCode::None);
-    assert_eq!(commit("a", 0), ErrorCode::StaleMemberEpoch);
-    assert_eq!(commit("b", 1), ErrorCode::UnknownMemberId);
+    assert_eq!(commit("a", 2), ErrorCode::None);
+    assert_eq!(commit("a", 1), ErrorCode::StaleMemberEpoch);
+    assert_eq!(commit("b", 2), ErrorCode::UnknownMemberId);
     assert_eq!(commit("", -1), ErrorCode::UnknownMemberId);
     let token = group.shell.token();
     let fetch = |member: Option<(String, i32)>| OffsetFetchRequest {
