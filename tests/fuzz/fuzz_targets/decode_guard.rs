@@ -46,6 +46,8 @@ fuzz_target!(|input: &[u8]| {
         InitProducerId => InitProducerIdRequest,
         OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
         DescribeAcls => DescribeAclsRequest,
+        CreateAcls => CreateAclsRequest,
+        DeleteAcls => DeleteAclsRequest,
         DescribeConfigs => DescribeConfigsRequest,
         AlterConfigs => AlterConfigsRequest,
         DescribeLogDirs => DescribeLogDirsRequest,

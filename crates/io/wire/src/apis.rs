@@ -33,7 +33,7 @@ const fn api(key: ApiKey, min: i16, max: i16) -> ServedApi {
 }
 
 /// Ascending by key.
-const SERVED: [ServedApi; 43] = [
+const SERVED: [ServedApi; 45] = [
     api(ApiKey::Produce, 3, 13),
     api(ApiKey::Fetch, 4, 18),
     api(ApiKey::ListOffsets, 1, 11),
@@ -55,6 +55,8 @@ const SERVED: [ServedApi; 43] = [
     api(ApiKey::InitProducerId, 0, 5),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4),
     api(ApiKey::DescribeAcls, 1, 3),
+    api(ApiKey::CreateAcls, 1, 3),
+    api(ApiKey::DeleteAcls, 1, 3),
     api(ApiKey::DescribeConfigs, 1, 4),
     api(ApiKey::AlterConfigs, 0, 2),
     api(ApiKey::DescribeLogDirs, 1, 5),

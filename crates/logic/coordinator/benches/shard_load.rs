@@ -3,14 +3,39 @@
 
 use bytes::Bytes;
 use coordinator::record::{CommittedOffset, RecordKey};
-use coordinator::{GroupConfig, GroupShard};
+use coordinator::{ClusterView, GroupConfig, GroupOverrides, GroupShard, TopicView};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use types::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicName};
+use types::{LeaderEpoch, Offset, PartitionIndex, TimestampMs, TopicId, TopicName};
 
 /// Groups, and partitions that each has read: compaction is behind, so each position stands there many times.
 const GROUPS: usize = 100;
 const PARTITIONS: i32 = 100;
+
+/// Groups that commit only look at no topic.
+struct NoTopics;
+
+impl ClusterView for NoTopics {
+    fn version(&self) -> i64 {
+        0
+    }
+
+    fn topic(&self, _name: &TopicName) -> Option<TopicView> {
+        None
+    }
+
+    fn name_of(&self, _topic: TopicId) -> Option<TopicName> {
+        None
+    }
+
+    fn topic_names(&self) -> Vec<TopicName> {
+        Vec::new()
+    }
+
+    fn overrides(&self, _group_id: &str) -> GroupOverrides {
+        GroupOverrides::default()
+    }
+}
 
 fn main() {
     divan::main();
@@ -40,7 +65,7 @@ fn load_commits(bencher: Bencher<'_, '_>, commits: usize) {
         for (at, (key, value)) in records.iter().enumerate() {
             shard.replay(key, Some(value), Offset(at as i64)).unwrap();
         }
-        let effects = shard.on_load_finished(TimestampMs(commits as i64));
+        let effects = shard.on_load_finished(TimestampMs(commits as i64), &NoTopics);
         assert!(effects.records.is_empty());
         assert_eq!(shard.offset_count(), commits.min(GROUPS * PARTITIONS as usize));
         shard

@@ -11,13 +11,13 @@ use wire::{DecodeError, ServedApi, api_versions_fallback, served_api};
 use super::exchange::{ApiFault, Handling};
 use super::{
     add_raft_voter, alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
-    consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups, delete_records,
-    delete_topics, describe_acls, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
-    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
-    list_config_resources, list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
-    offset_delete, offset_fetch, offset_for_leader_epoch, produce, remove_raft_voter, sync_group, unregister_broker,
-    update_features,
+    consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions, create_topics, delete_acls,
+    delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs,
+    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
+    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
+    produce, remove_raft_voter, sync_group, unregister_broker, update_features,
 };
 use crate::context::{ApiRequest, BrokerContext};
 
@@ -64,6 +64,8 @@ static TABLE: &[ApiRow] = rows! {
     InitProducerId => init_producer_id,
     OffsetForLeaderEpoch => offset_for_leader_epoch,
     DescribeAcls => describe_acls,
+    CreateAcls => create_acls,
+    DeleteAcls => delete_acls,
     DescribeConfigs => describe_configs,
     AlterConfigs => alter_configs,
     DescribeLogDirs => describe_log_dirs,

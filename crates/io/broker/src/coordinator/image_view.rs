@@ -21,16 +21,31 @@ impl ImageSource for PartitionHost {
     }
 }
 
-/// One image.
-pub(super) struct ImageView(pub(super) Arc<MetadataImage>);
+/// The newest image, and since when its topics are as they are: most changes are of leaders and ISRs, and no reason for a group to look
+/// at its topics again.
+#[derive(Debug, Default)]
+pub(super) struct ImageView {
+    image: Arc<MetadataImage>,
+    topics_since: i64,
+}
+
+impl ImageView {
+    /// Takes an image that is as new or newer.
+    pub(super) fn update(&mut self, image: Arc<MetadataImage>) {
+        if !image.has_same_topics(&self.image) {
+            self.topics_since = image.offset().0;
+        }
+        self.image = image;
+    }
+}
 
 impl ClusterView for ImageView {
     fn version(&self) -> i64 {
-        self.0.offset().0
+        self.topics_since
     }
 
     fn topic(&self, name: &TopicName) -> Option<TopicView> {
-        let topic = self.0.topic(name.as_str())?;
+        let topic = self.image.topic(name.as_str())?;
         Some(TopicView {
             id: topic.id,
             partitions: topic.partition_count(),
@@ -38,20 +53,26 @@ impl ClusterView for ImageView {
     }
 
     fn name_of(&self, topic: TopicId) -> Option<TopicName> {
-        self.0.topic_by_id(topic).map(|topic| topic.name.clone())
+        self.image.topic_by_id(topic).map(|topic| topic.name.clone())
     }
 
     fn topic_names(&self) -> Vec<TopicName> {
-        self.0.topics().map(|topic| topic.name.clone()).collect()
+        self.image.topics().map(|topic| topic.name.clone()).collect()
     }
 
     fn overrides(&self, group_id: &str) -> GroupOverrides {
-        let set = self.0.config(&ConfigResource::Group(group_id.to_owned()));
-        let milliseconds = |key: &str| set.get(key).and_then(|value| value.parse().ok());
+        let set = self.image.config(&ConfigResource::Group(group_id.to_owned()));
+        let of_brokers = self.image.broker_config(None);
+        let number = |text: &String| text.parse().ok();
+        let of_group = |key: &str| set.get(key).and_then(number);
         GroupOverrides {
-            session_timeout_ms: milliseconds("consumer.session.timeout.ms"),
-            heartbeat_interval_ms: milliseconds("consumer.heartbeat.interval.ms"),
-            assignment_interval_ms: milliseconds("consumer.assignment.interval.ms"),
+            session_timeout_ms: of_group("consumer.session.timeout.ms"),
+            heartbeat_interval_ms: of_group("consumer.heartbeat.interval.ms"),
+            // The one that brokers can change while they run.
+            assignment_interval_ms: of_group("consumer.assignment.interval.ms").or_else(|| {
+                let all = of_brokers.get("group.consumer.assignment.interval.ms");
+                all.and_then(number)
+            }),
         }
     }
 }

@@ -97,6 +97,7 @@ pub(super) struct ShardTask {
     name: String,
     log: Arc<dyn GroupLog>,
     images: Arc<dyn ImageSource>,
+    cluster: ImageView,
     clock: ShardClock,
     settings: ShardSettings,
     operations: mpsc::Receiver<Operation>,
@@ -123,6 +124,7 @@ impl ShardTask {
             name,
             log,
             images,
+            cluster: ImageView::default(),
             clock,
             settings,
             operations,
@@ -150,7 +152,8 @@ impl ShardTask {
         loop {
             match load(&*self.log, &mut self.shard).await {
                 Ok(records) => {
-                    let effects = self.shard.on_load_finished(self.clock.now());
+                    self.cluster.update(self.images.image());
+                    let effects = self.shard.on_load_finished(self.clock.now(), &self.cluster);
                     self.execute(effects);
                     tracing::info!(
                         shard = self.name,
@@ -205,10 +208,10 @@ impl ShardTask {
         let token = ReplyToken(self.next_token);
         self.next_token += 1;
         self.waiting.insert(token, operation.answer);
-        let cluster = ImageView(self.images.image());
+        self.cluster.update(self.images.image());
         let effects = operation
             .request
-            .decide(&mut self.shard, self.clock.now(), token, &cluster);
+            .decide(&mut self.shard, self.clock.now(), token, &self.cluster);
         self.execute(effects);
     }
 
@@ -248,7 +251,10 @@ impl ShardTask {
     fn execute(&mut self, effects: Effects) {
         let effects = match self.append(&effects.records) {
             Ok(()) => effects,
-            Err(error) => self.shard.on_append_failed(self.clock.now(), effects, error),
+            Err(error) => {
+                let now = self.clock.now();
+                self.shard.on_append_failed(now, effects, error, &self.cluster)
+            }
         };
         let needs = self.shard.last_offset().map_or(Offset::ZERO, Offset::next);
         for reply in effects.replies {

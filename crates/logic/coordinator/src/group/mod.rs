@@ -11,4 +11,5 @@ pub(crate) use classic_group::{ClassicGroup, GroupId};
 pub(crate) use member::Member;
 pub(crate) use rebalance::Turn;
 pub use state::GroupState;
+pub(crate) use subscription::CONSUMER;
 pub(crate) use timers::Due;

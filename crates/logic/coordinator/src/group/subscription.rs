@@ -6,7 +6,7 @@ use super::ClassicGroup;
 use crate::record::{Reader, RecordError};
 
 /// The protocol type of consumers, whose metadata the coordinator can read.
-const CONSUMER: &str = "consumer";
+pub(crate) const CONSUMER: &str = "consumer";
 
 /// Reads the topics of a consumer's subscription: v0 is a prefix of every later version.
 fn topics(metadata: &[u8]) -> Result<Vec<String>, RecordError> {

@@ -9,24 +9,21 @@ use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
 use super::consumer_draft::Draft;
-use super::consumer_group_heartbeat::{Refusal, remove_from_group};
+use super::consumer_group_heartbeat::Refusal;
 use super::consumer_place::replace;
+use super::join_group::FIRST_VERSION_REQUIRING_MEMBER_ID;
 use super::migration::downgrade_if_classic;
 use crate::consumer::{
     AWAY, ClusterView, ConsumerGroup, ConsumerMember, EmbeddedSubscription, NamedPartitions, decode_subscription,
     encode_assignment,
 };
 use crate::effects::Undo;
+use crate::group::CONSUMER;
 use crate::record::{Assignment, ClassicMember, HeldPartitions, MemberState};
 use crate::{
     Effects, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
     LeavingMember, LeftMember, ReplyToken, SyncGroupRequest, SyncGroupResponse,
 };
-
-/// The protocol type of consumers.
-const CONSUMER: &str = "consumer";
-/// From this version a new dynamic member is sent back with its id first (KIP-394).
-const FIRST_VERSION_REQUIRING_MEMBER_ID: i16 = 4;
 
 impl GroupShard {
     /// Joins a classic member to a consumer group that has members.
@@ -177,14 +174,8 @@ impl GroupShard {
         request: &SyncGroupRequest,
         cluster: &dyn ClusterView,
     ) -> Result<(SyncGroupResponse, i32), ErrorCode> {
-        let group = self
-            .consumer_groups
-            .get(request.group_id.as_str())
-            .ok_or(ErrorCode::UnknownMemberId)?;
-        let (member, classic) = classic_member(group, &request.member_id, request.group_instance_id.as_deref())?;
-        if request.generation_id != member.current.epoch {
-            return Err(ErrorCode::IllegalGeneration);
-        }
+        let speaker = (request.member_id.as_str(), request.group_instance_id.as_deref());
+        let (group, member, classic) = self.classic_in_generation(&request.group_id, speaker, request.generation_id)?;
         let offered = |name: &String| classic.protocols.iter().any(|protocol| protocol.name == *name);
         if request.protocol_type.as_deref().is_some_and(|kind| kind != CONSUMER)
             || request.protocol_name.as_ref().is_some_and(|name| !offered(name))
@@ -205,6 +196,21 @@ impl GroupShard {
         Ok((response, classic.session_timeout_ms))
     }
 
+    /// The classic member that speaks, in the generation that it names.
+    fn classic_in_generation(
+        &self,
+        group_id: &str,
+        (member_id, instance_id): (&str, Option<&str>),
+        generation_id: i32,
+    ) -> Result<(&ConsumerGroup, &ConsumerMember, &ClassicMember), ErrorCode> {
+        let group = self.consumer_groups.get(group_id).ok_or(ErrorCode::UnknownMemberId)?;
+        let (member, classic) = classic_member(group, member_id, instance_id)?;
+        if generation_id != member.current.epoch {
+            return Err(ErrorCode::IllegalGeneration);
+        }
+        Ok((group, member, classic))
+    }
+
     /// A classic member's sign of life.
     ///
     /// # Errors
@@ -214,14 +220,8 @@ impl GroupShard {
         now: TimestampMs,
         request: &HeartbeatRequest,
     ) -> Result<(), ErrorCode> {
-        let group = self
-            .consumer_groups
-            .get(request.group_id.as_str())
-            .ok_or(ErrorCode::UnknownMemberId)?;
-        let (member, classic) = classic_member(group, &request.member_id, request.group_instance_id.as_deref())?;
-        if request.generation_id != member.current.epoch {
-            return Err(ErrorCode::IllegalGeneration);
-        }
+        let speaker = (request.member_id.as_str(), request.group_instance_id.as_deref());
+        let (group, member, classic) = self.classic_in_generation(&request.group_id, speaker, request.generation_id)?;
         let session = now.plus_ms(i64::from(classic.session_timeout_ms.max(0)));
         let rebalancing = is_rebalancing(group, &request.member_id, member);
         let id = self.group_id(&request.group_id);
@@ -273,7 +273,7 @@ impl GroupShard {
             {
                 let found = leaving(&draft.group, &member_id, group_instance_id.as_deref());
                 if let Ok(found) = &found {
-                    remove_from_group(&mut draft, found);
+                    draft.remove_member(found);
                     gone.push(found.clone());
                 }
                 members.push(LeftMember {
@@ -282,8 +282,11 @@ impl GroupShard {
                     error: found.err().unwrap_or(ErrorCode::None),
                 });
             }
-            if !gone.is_empty() && self.config.consumer_downgrade {
-                downgrade_if_classic(&mut draft, now);
+            if !gone.is_empty() {
+                draft.end_removal();
+                if self.config.consumer_downgrade {
+                    downgrade_if_classic(&mut draft, now);
+                }
             }
             effects.records = draft.records;
             effects.undo = Undo::Consumers(vec![group.id.clone()]);

@@ -71,6 +71,12 @@ impl<'a> Draft<'a> {
         self.group.to_mut().remove_member(member_id);
     }
 
+    /// After members were removed: the next heartbeat of another one finds the topics that are left.
+    pub(super) fn end_removal(&mut self) {
+        self.forget_patterns();
+        self.bump_epoch(0);
+    }
+
     pub(super) fn set_epoch(&mut self, epoch: GroupEpoch) {
         self.put(RecordKey::encode_consumer_group(&self.group.id), epoch.encode());
         self.group.to_mut().epoch = epoch;

@@ -50,7 +50,8 @@ impl GroupShard {
     }
 }
 
-fn all_held(held: &HeldPartitions) -> Assignment {
+/// Held partitions without since when.
+pub(super) fn all_held(held: &HeldPartitions) -> Assignment {
     held.iter()
         .map(|(topic, partitions)| (*topic, partitions.keys().copied().collect()))
         .collect()

@@ -7,6 +7,7 @@ use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
 use super::consumer_draft::Draft;
+use super::consumer_group_describe::all_held;
 use super::consumer_place::find_member;
 use super::consumer_request::{check, is_full, updated};
 use super::migration::downgrade_if_classic;
@@ -114,7 +115,7 @@ impl GroupShard {
             member_id: Some(member_id.to_owned()),
             member_epoch: current.epoch,
             heartbeat_interval_ms: self.heartbeat_interval_ms(cluster.overrides(&request.group_id)),
-            assignment: (is_full(request) || given_again).then(|| assignment_of(&current.assigned)),
+            assignment: (is_full(request) || given_again).then(|| all_held(&current.assigned)),
         };
         Ok(Outcome {
             response,
@@ -255,7 +256,8 @@ impl GroupShard {
             };
             draft.set_current(member_id, current);
         } else {
-            remove_from_group(&mut draft, member_id);
+            draft.remove_member(member_id);
+            draft.end_removal();
             if self.config.consumer_downgrade {
                 downgrade_if_classic(&mut draft, now);
             }
@@ -279,10 +281,7 @@ impl GroupShard {
     }
 
     fn keep_consumer_time(&mut self, now: TimestampMs, group_id: &str, outcome: &Outcome, cluster: &dyn ClusterView) {
-        let session = cluster
-            .overrides(group_id)
-            .session_timeout_ms
-            .unwrap_or(self.config.consumer_session_timeout_ms);
+        let session = self.consumer_session_timeout_ms(group_id, cluster);
         let id = self.group_id(group_id);
         let timers = self.consumer_timers.entry(id).or_default();
         if let Some(replaced) = &outcome.replaced {
@@ -357,17 +356,4 @@ fn reconcile(
         before: Some(current),
         current: next,
     })
-}
-
-/// A member goes; the next heartbeat of another one finds the topics that are left.
-pub(super) fn remove_from_group(draft: &mut Draft<'_>, member_id: &str) {
-    draft.remove_member(member_id);
-    draft.forget_patterns();
-    draft.bump_epoch(0);
-}
-
-fn assignment_of(held: &HeldPartitions) -> Assignment {
-    held.iter()
-        .map(|(topic, partitions)| (*topic, partitions.keys().copied().collect()))
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! Which member of a consumer group a heartbeat speaks for: its place by its id, or by the instance id that it takes over.
 
 use super::consumer_draft::Draft;
-use super::consumer_group_heartbeat::{Refusal, remove_from_group};
+use super::consumer_group_heartbeat::Refusal;
 use crate::ConsumerGroupHeartbeatRequest;
 use crate::consumer::{AWAY, ConsumerMember};
 use crate::record::{Assignment, CurrentAssignment, HeldPartitions};
@@ -39,7 +39,8 @@ pub(super) fn find_member(
                     return Err((ErrorCode::UnreleasedInstanceId, message));
                 }
                 if draft.group.members.contains_key(member_id) {
-                    remove_from_group(draft, member_id);
+                    draft.remove_member(member_id);
+                    draft.end_removal();
                 }
                 replace(draft, &holder, member_id);
                 replaced = Some(holder);

@@ -49,9 +49,6 @@ const FIRST_VERSION_WITH_CLIENTS_IDS: i16 = 1;
 pub(super) fn check(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal> {
     let invalid = |message: &str| Err((ErrorCode::InvalidRequest, message.to_owned()));
     let blank = |text: &Option<String>| text.as_deref() == Some("");
-    if request.group_id.is_empty() {
-        return invalid("GroupId can't be empty.");
-    }
     let texts = [
         &request.group_id,
         &request.member_id,

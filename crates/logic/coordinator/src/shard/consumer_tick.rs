@@ -6,10 +6,9 @@ use types::TimestampMs;
 
 use super::GroupShard;
 use super::consumer_draft::Draft;
-use super::consumer_group_heartbeat::remove_from_group;
 use super::migration::downgrade_if_classic;
 use crate::CoordinatorRecord;
-use crate::consumer::{ConsumerDue, ConsumerGroup, ConsumerTimers};
+use crate::consumer::{ClusterView, ConsumerDue, ConsumerGroup, ConsumerTimers};
 use crate::record::MemberState;
 
 impl GroupShard {
@@ -41,12 +40,15 @@ impl GroupShard {
                 }
             };
             if draft.group.members.contains_key(&member_id) {
-                remove_from_group(&mut draft, &member_id);
+                draft.remove_member(&member_id);
                 gone.push(member_id);
             }
         }
-        if !gone.is_empty() && self.config.consumer_downgrade {
-            downgrade_if_classic(&mut draft, now);
+        if !gone.is_empty() {
+            draft.end_removal();
+            if self.config.consumer_downgrade {
+                downgrade_if_classic(&mut draft, now);
+            }
         }
         let records = draft.records;
         if let Some(timers) = self.consumer_timers.get_mut(group_id) {
@@ -56,12 +58,13 @@ impl GroupShard {
     }
 
     /// The records of a consumer group were refused: its timers are those of what it is.
-    pub(super) fn restore_consumer_time(&mut self, now: TimestampMs, group_id: &str) {
+    pub(super) fn restore_consumer_time(&mut self, now: TimestampMs, group_id: &str, cluster: &dyn ClusterView) {
+        let session_timeout_ms = self.consumer_session_timeout_ms(group_id, cluster);
         if let Some(group) = self.consumer_groups.get(group_id) {
             let timers = self.consumer_timers.entry(group.id.clone()).or_default();
             timers.retain(|member_id| group.members.contains_key(member_id));
             timers.seen_version = None;
-            start_time(timers, group, now, self.config.consumer_session_timeout_ms);
+            start_time(timers, group, now, session_timeout_ms);
         } else {
             self.consumer_timers.remove(group_id);
         }
@@ -69,11 +72,18 @@ impl GroupShard {
     }
 
     /// The shard was loaded: every member has a full session to show up, and to give up what it is giving up.
-    pub(super) fn start_consumer_time(&mut self, now: TimestampMs) {
+    pub(super) fn start_consumer_time(&mut self, now: TimestampMs, cluster: &dyn ClusterView) {
         for (group_id, group) in &self.consumer_groups {
+            let session_timeout_ms = self.consumer_session_timeout_ms(group_id, cluster);
             let timers = self.consumer_timers.entry(group_id.clone()).or_default();
-            start_time(timers, group, now, self.config.consumer_session_timeout_ms);
+            start_time(timers, group, now, session_timeout_ms);
         }
+    }
+
+    /// The group's own, else the broker's.
+    pub(super) fn consumer_session_timeout_ms(&self, group_id: &str, cluster: &dyn ClusterView) -> i32 {
+        let own = cluster.overrides(group_id).session_timeout_ms;
+        own.unwrap_or(self.config.consumer_session_timeout_ms)
     }
 }
 

@@ -96,11 +96,6 @@ impl GroupShard {
             .sum()
     }
 
-    /// Takes a changed configuration; it holds from the next call on.
-    pub fn set_config(&mut self, config: GroupConfig) {
-        self.config = config;
-    }
-
     pub(super) fn turn(&self, now: TimestampMs) -> Turn {
         Turn::new(self.config, now)
     }

@@ -18,7 +18,7 @@ use crate::{Effects, GroupState, JoinGroupRequest, JoinGroupResponse, ReplyToken
 const MAX_PENDING_MEMBERS: usize = 10_000;
 
 /// From this version a new dynamic member is sent back with its id first (KIP-394).
-const FIRST_VERSION_REQUIRING_MEMBER_ID: i16 = 4;
+pub(super) const FIRST_VERSION_REQUIRING_MEMBER_ID: i16 = 4;
 
 impl GroupShard {
     /// Joins a member. The answer comes when the group's join phase ends, unless something is wrong or nothing changed.

@@ -3,6 +3,7 @@
 use types::{ErrorCode, Offset, TimestampMs, TopicName};
 
 use super::GroupShard;
+use crate::consumer::ClusterView;
 use crate::effects::{Undo, append_error_for_clients};
 use crate::group::ClassicGroup;
 use crate::record::RecordKey;
@@ -10,7 +11,7 @@ use crate::{CoordinatorRecord, Effects, GroupState, JoinGroupResponse, Reply, Sy
 
 impl GroupShard {
     /// The whole log was replayed: groups come alive, and members have a full session to show up.
-    pub fn on_load_finished(&mut self, now: TimestampMs) -> Effects {
+    pub fn on_load_finished(&mut self, now: TimestampMs, cluster: &dyn ClusterView) -> Effects {
         self.active = true;
         for (id, record) in &self.metadata {
             self.groups
@@ -35,7 +36,7 @@ impl GroupShard {
                 group.prepare_rebalance(&mut turn);
             }
         }
-        self.start_consumer_time(now);
+        self.start_consumer_time(now, cluster);
         for id in self
             .groups
             .keys()
@@ -69,7 +70,13 @@ impl GroupShard {
     /// The records of `failed` couldn't be appended. What comes back has no records; its replies take the place of
     /// `failed`'s: those that waited for the records carry the error, members that wait for an assignment are sent
     /// back to join again, a static member's new id is forgotten.
-    pub fn on_append_failed(&mut self, now: TimestampMs, failed: Effects, error: ErrorCode) -> Effects {
+    pub fn on_append_failed(
+        &mut self,
+        now: TimestampMs,
+        failed: Effects,
+        error: ErrorCode,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
         let error = append_error_for_clients(error);
         let mut effects = Effects::default();
         for reply in failed.replies {
@@ -104,7 +111,7 @@ impl GroupShard {
             }
             Undo::Consumers(groups) => {
                 for group_id in groups {
-                    self.restore_consumer_time(now, &group_id);
+                    self.restore_consumer_time(now, &group_id, cluster);
                 }
                 return effects;
             }

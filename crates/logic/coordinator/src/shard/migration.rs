@@ -10,14 +10,11 @@ use super::GroupShard;
 use super::classic_member::by_id;
 use super::consumer_draft::Draft;
 use crate::consumer::{ClusterView, ConsumerGroup, decode_assignment, decode_subscription};
-use crate::group::{ClassicGroup, Member};
+use crate::group::{CONSUMER, ClassicGroup, Member};
 use crate::record::{
     Assignment, ClassicMember, CurrentAssignment, GroupEpoch, MemberState, MemberSubscription, RecordKey,
 };
 use crate::{CoordinatorRecord, Effects, JoinGroupResponse, SyncGroupResponse};
-
-/// The protocol type of consumers.
-const CONSUMER: &str = "consumer";
 
 impl GroupShard {
     /// The consumer group that a classic one becomes: its generation is the epoch, and everybody holds what they held. `None` where its

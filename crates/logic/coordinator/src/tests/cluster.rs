@@ -11,6 +11,8 @@ pub(super) struct TestCluster {
     version: i64,
     topics: BTreeMap<TopicName, TopicView>,
     made: u128,
+    /// Every group's own settings.
+    pub(super) overrides: GroupOverrides,
 }
 
 impl TestCluster {
@@ -63,6 +65,6 @@ impl ClusterView for TestCluster {
     }
 
     fn overrides(&self, _group_id: &str) -> GroupOverrides {
-        GroupOverrides::default()
+        self.overrides
     }
 }

@@ -170,6 +170,35 @@ fn a_silent_member_is_removed_and_a_new_coordinator_waits_a_full_session() {
 }
 
 #[test]
+fn a_groups_own_session_timeout_holds_with_a_new_coordinator_too() {
+    let mut group = Group::new(&[("t", 2)]);
+    group.cluster.overrides.session_timeout_ms = Some(100_000);
+    group.shell.cluster = group.cluster.clone();
+    group.send(&joining("a", &["t"]));
+    let end = group.shell.log.len();
+    group.shell.fail_over(end);
+    group.shell.pass(99_999);
+    assert_eq!(group.describe().members.len(), 1);
+    group.shell.pass(1);
+    assert_eq!(group.describe().state, ConsumerGroupState::Empty);
+}
+
+#[test]
+fn members_whose_sessions_end_together_leave_in_one_epoch() {
+    let mut group = Group::new(&[("t", 4)]);
+    for member in ["a", "b", "c"] {
+        group.send(&joining(member, &["t"]));
+    }
+    let epoch = group.describe().epoch;
+    group.shell.pass(45_000);
+    let described = group.describe();
+    assert_eq!(
+        (described.state, described.epoch),
+        (ConsumerGroupState::Empty, epoch + 1)
+    );
+}
+
+#[test]
 fn a_lost_answer_is_given_again_and_other_epochs_are_fenced() {
     let mut group = Group::new(&[("t", 2)]);
     let all = group.send(&joining("a", &["t"])).assignment.unwrap();

@@ -242,7 +242,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
 
     #[test]
     fn when_it_is_quiet_every_partition_has_one_reader(steps in prop::collection::vec(step(), 1..120)) {

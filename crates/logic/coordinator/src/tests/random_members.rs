@@ -360,7 +360,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_group_becomes_stable_with_all_who_live(
         running in any::<bool>(),

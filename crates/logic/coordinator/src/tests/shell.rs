@@ -21,6 +21,8 @@ pub(super) struct Shell {
     /// Whether everything is committed at once.
     pub(super) instant_commit: bool,
     pub(super) last_token: u64,
+    /// What is seen of the cluster where a call names none.
+    pub(super) cluster: TestCluster,
 }
 
 impl Shell {
@@ -36,8 +38,9 @@ impl Shell {
             refuse_appends: None,
             instant_commit: true,
             last_token: 0,
+            cluster: TestCluster::default(),
         };
-        let effects = shell.shard.on_load_finished(shell.now);
+        let effects = shell.shard.on_load_finished(shell.now, &shell.cluster);
         shell.run(effects);
         shell
     }
@@ -51,7 +54,7 @@ impl Shell {
         if let Some(error) = self.refuse_appends
             && !effects.records.is_empty()
         {
-            effects = self.shard.on_append_failed(self.now, effects, error);
+            effects = self.shard.on_append_failed(self.now, effects, error, &self.cluster);
             assert!(effects.records.is_empty(), "a refused append leads to no records");
         }
         for record in effects.records {
@@ -115,7 +118,7 @@ impl Shell {
         }
         self.log.truncate(end);
         self.shard = self.loaded();
-        let effects = self.shard.on_load_finished(self.now);
+        let effects = self.shard.on_load_finished(self.now, &self.cluster);
         self.run(effects);
     }
 
@@ -136,7 +139,7 @@ impl Shell {
 
     pub(super) fn join(&mut self, request: JoinGroupRequest) -> ReplyToken {
         let token = self.token();
-        let effects = self.shard.join_group(self.now, token, request, &TestCluster::default());
+        let effects = self.shard.join_group(self.now, token, request, &self.cluster);
         self.run(effects);
         token
     }
@@ -163,7 +166,7 @@ impl Shell {
             protocol_name: Some("range".into()),
             assignments: assigned.iter().map(of).collect(),
         };
-        let effects = self.shard.sync_group(self.now, token, request, &TestCluster::default());
+        let effects = self.shard.sync_group(self.now, token, request, &self.cluster);
         self.run(effects);
         token
     }

@@ -71,6 +71,14 @@ impl MetadataImage {
         self.offset
     }
 
+    /// Whether both have the same topics with the same partitions. Asked of two images of one log, and cheap: it may say no where
+    /// nothing differs, but never yes where something does.
+    #[must_use]
+    pub fn has_same_topics(&self, other: &Self) -> bool {
+        // Partitions are only added, and a topic takes its own with it.
+        self.names.ptr_eq(&other.names) && self.partition_count == other.partition_count
+    }
+
     /// The cluster's id, none before the quorum was formed.
     #[must_use]
     pub fn cluster_id(&self) -> Option<&ClusterId> {

@@ -35,6 +35,8 @@ pub(super) fn of(api_key: i16) -> Option<&'static Schema> {
         ApiKey::InitProducerId => &records::INIT_PRODUCER_ID,
         ApiKey::OffsetForLeaderEpoch => &records::OFFSET_FOR_LEADER_EPOCH,
         ApiKey::DescribeAcls => &node::DESCRIBE_ACLS,
+        ApiKey::CreateAcls => &node::CREATE_ACLS,
+        ApiKey::DeleteAcls => &node::DELETE_ACLS,
         ApiKey::DescribeConfigs => &configs::DESCRIBE_CONFIGS,
         ApiKey::AlterConfigs => &configs::ALTER_CONFIGS,
         ApiKey::DescribeLogDirs => &node::DESCRIBE_LOG_DIRS,

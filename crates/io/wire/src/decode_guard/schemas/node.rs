@@ -30,6 +30,32 @@ pub(super) static DESCRIBE_ACLS: Schema = Schema::new(
     ],
 );
 
+const ACL_CREATION: &[Field] = &[
+    int8("resource_type"),
+    string("resource_name"),
+    int8("resource_pattern_type"),
+    string("principal"),
+    string("host"),
+    int8("operation"),
+    int8("permission_type"),
+];
+
+/// `CreateAcls`.
+pub(super) static CREATE_ACLS: Schema = Schema::new(2, &[structs("creations", ACL_CREATION)]);
+
+const DELETE_ACLS_FILTER: &[Field] = &[
+    int8("resource_type_filter"),
+    string("resource_name_filter").nullable(),
+    int8("pattern_type_filter"),
+    string("principal_filter").nullable(),
+    string("host_filter").nullable(),
+    int8("operation"),
+    int8("permission_type"),
+];
+
+/// `DeleteAcls`.
+pub(super) static DELETE_ACLS: Schema = Schema::new(2, &[structs("filters", DELETE_ACLS_FILTER)]);
+
 const DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[string("topic"), int32s("partitions")];
 
 /// `DescribeLogDirs`.

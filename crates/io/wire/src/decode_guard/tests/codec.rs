@@ -54,6 +54,8 @@ macro_rules! by_key {
             ApiKey::InitProducerId => $call::<messages::InitProducerIdRequest>($($argument),*),
             ApiKey::OffsetForLeaderEpoch => $call::<messages::OffsetForLeaderEpochRequest>($($argument),*),
             ApiKey::DescribeAcls => $call::<messages::DescribeAclsRequest>($($argument),*),
+            ApiKey::CreateAcls => $call::<messages::CreateAclsRequest>($($argument),*),
+            ApiKey::DeleteAcls => $call::<messages::DeleteAclsRequest>($($argument),*),
             ApiKey::DescribeConfigs => $call::<messages::DescribeConfigsRequest>($($argument),*),
             ApiKey::AlterConfigs => $call::<messages::AlterConfigsRequest>($($argument),*),
             ApiKey::DescribeLogDirs => $call::<messages::DescribeLogDirsRequest>($($argument),*),
