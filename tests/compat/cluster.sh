@@ -1,5 +1,5 @@
 # Sourced by run.sh: a three-node cluster of the binary $KLAMM_BIN on free loopback ports in $WORK, from the properties that one
-# writes for Apache Kafka. Sets BOOTSTRAP; ends only the processes that it started.
+# writes for Apache Kafka. Sets BOOTSTRAP and METRICS, the nodes' pages; ends only the processes that it started.
 
 node_pids=()
 
@@ -47,11 +47,13 @@ X
 
 start_cluster() {
   local ports voters n
-  read -ra ports < <(free_ports 6)
+  read -ra ports < <(free_ports 9)
   voters=1@127.0.0.1:${ports[3]},2@127.0.0.1:${ports[4]},3@127.0.0.1:${ports[5]}
   BOOTSTRAP=127.0.0.1:${ports[0]},127.0.0.1:${ports[1]},127.0.0.1:${ports[2]}
   for n in 1 2 3; do
     write_properties "$n" "${ports[$((n - 1))]}" "${ports[$((n + 2))]}" "$voters"
+    echo "klamm.http.listener=127.0.0.1:${ports[$((n + 5))]}" >>"$WORK/$n/server.properties"
+    METRICS+=${METRICS:+,}http://127.0.0.1:${ports[$((n + 5))]}/metrics
     "$KLAMM_BIN" server "$WORK/$n/server.properties" >"$WORK/$n/node.log" 2>&1 </dev/null &
     node_pids+=($!)
   done

@@ -52,7 +52,7 @@ if [ -z "${BOOTSTRAP:-}" ]; then
   start_cluster || exit 1
   LOG_DIRS="$WORK/1/data $WORK/2/data $WORK/3/data"
 fi
-export BOOTSTRAP LOG_DIRS=${LOG_DIRS:-}
+export BOOTSTRAP METRICS=${METRICS:-} LOG_DIRS=${LOG_DIRS:-}
 for name in "${parts[@]}"; do
   case $name in
     kcat) part kcat bash "$here/kcat.sh" ;;

@@ -74,7 +74,11 @@ impl NodeHealth {
 
     /// The broker's role is open.
     pub(crate) fn set_broker(&self, broker: Arc<BrokerContext>) {
-        broker.host.metrics.register(&mut self.registry.lock());
+        {
+            let mut registry = self.registry.lock();
+            broker.host.metrics.register(&mut registry);
+            registry.register_collector(Box::new(Arc::clone(&broker.telemetry)));
+        }
         let _ = self.broker.set(broker);
     }
 

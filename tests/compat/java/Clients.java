@@ -14,7 +14,7 @@ public final class Clients {
     private static final int RECORDS = 500;
     private static final Duration POLL = Duration.ofMillis(200);
     static final String RUN = "java-" + ProcessHandle.current().pid();
-    private static String bootstrap;
+    static String bootstrap;
     static Admin admin;
     private static int failures;
 
@@ -365,7 +365,7 @@ public final class Clients {
         return future.get(30, TimeUnit.SECONDS);
     }
 
-    private static void until(String what, Callable<Boolean> condition) throws Exception {
+    static void until(String what, Callable<Boolean> condition) throws Exception {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
         Exception last = null;
         while (System.nanoTime() < end) {

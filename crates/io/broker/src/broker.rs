@@ -17,6 +17,7 @@ use types::{BootId, BrokerEpoch, ClusterId};
 use crate::apis::ApiState;
 use crate::blocking::BlockingPool;
 use crate::client_quotas::ClientQuotas;
+use crate::client_telemetry::ClientTelemetry;
 use crate::clock::Clock;
 use crate::context::{BrokerContext, NewUuid};
 use crate::controller_client::ControllerClient;
@@ -204,6 +205,8 @@ impl Broker {
             shutdown_rx,
         );
         let replication = Arc::new(ReplicationServer::new(Arc::clone(&replicas), identity.clone()));
+        let push_bytes = config.network.telemetry_max_bytes as usize;
+        let telemetry = ClientTelemetry::new(push_bytes, Arc::clone(&host.clock));
         let context = Arc::new(BrokerContext {
             config: Arc::clone(config),
             host,
@@ -213,6 +216,7 @@ impl Broker {
             session: session.state(),
             apis: ApiState::new(&config.network),
             quotas: ClientQuotas::new(config.quotas),
+            telemetry,
             groups,
             new_uuid: Arc::clone(new_uuid),
         });

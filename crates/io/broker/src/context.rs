@@ -1,7 +1,7 @@
 //! What every API's handler gets.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use wire::RequestHeader;
 
 use crate::apis::ApiState;
 use crate::client_quotas::ClientQuotas;
+use crate::client_telemetry::ClientTelemetry;
 use crate::controller_client::ControllerClient;
 use crate::coordinator::GroupCoordinator;
 use crate::metadata::{MetadataPublisher, SessionState};
@@ -41,6 +42,8 @@ pub struct BrokerContext {
     pub groups: Arc<GroupCoordinator>,
     /// What clients have used lately.
     pub quotas: ClientQuotas,
+    /// What clients have told of themselves.
+    pub telemetry: Arc<ClientTelemetry>,
     /// Fresh random ids (member ids, session ids); seeded in the simulator.
     pub new_uuid: Arc<dyn NewUuid>,
 }
@@ -69,15 +72,42 @@ pub struct ClientConnection {
     pub listener: String,
     /// The peer.
     pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
     /// Names the connection within this process.
     pub id: u64,
     /// When it was accepted.
     pub opened: Instant,
+    /// What ApiVersions told of the client's software, from version 3 on.
+    pub software: OnceLock<ClientSoftware>,
     /// Until when nothing more is read from it.
     pub muted_until: Mutex<Option<Instant>>,
 }
 
+/// A client's software (KIP-511).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientSoftware {
+    /// `apache-kafka-java`
+    pub name: String,
+    /// `4.4.0`
+    pub version: String,
+}
+
 impl ClientConnection {
+    /// A connection that has said nothing yet.
+    #[must_use]
+    pub fn new(listener: &str, peer: SocketAddr, id: u64) -> Self {
+        Self {
+            listener: listener.to_owned(),
+            address: peer.ip(),
+            port: peer.port(),
+            id,
+            opened: Instant::now(),
+            software: OnceLock::new(),
+            muted_until: Mutex::default(),
+        }
+    }
+
     /// Its client waits so long from now on (KIP-219).
     pub fn mute(&self, wait: Duration) {
         if !wait.is_zero() {

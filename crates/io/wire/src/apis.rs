@@ -33,7 +33,7 @@ const fn api(key: ApiKey, min: i16, max: i16) -> ServedApi {
 }
 
 /// Ascending by key.
-const SERVED: [ServedApi; 45] = [
+const SERVED: [ServedApi; 47] = [
     api(ApiKey::Produce, 3, 13),
     api(ApiKey::Fetch, 4, 18),
     api(ApiKey::ListOffsets, 1, 11),
@@ -76,6 +76,8 @@ const SERVED: [ServedApi; 45] = [
     api(ApiKey::UnregisterBroker, 0, 0),
     api(ApiKey::ConsumerGroupHeartbeat, 0, 1),
     api(ApiKey::ConsumerGroupDescribe, 0, 1),
+    api(ApiKey::GetTelemetrySubscriptions, 0, 0),
+    api(ApiKey::PushTelemetry, 0, 0),
     api(ApiKey::ListConfigResources, 0, 1),
     api(ApiKey::DescribeTopicPartitions, 0, 0),
     api(ApiKey::AddRaftVoter, 0, 0),

@@ -5,8 +5,6 @@ use thiserror::Error;
 
 use crate::value;
 
-/// The keys of a subscription.
-pub const CLIENT_METRICS_KEYS: [&str; 3] = ["interval.ms", "match", "metrics"];
 /// How often a client pushes where `interval.ms` isn't set.
 pub const DEFAULT_INTERVAL_MS: i32 = 300_000;
 /// Bounds of what one subscription costs those who look at it.
@@ -62,7 +60,7 @@ pub enum ClientMetricsError {
 pub struct ClientMetricsSubscription {
     /// How often its clients push.
     pub interval_ms: i32,
-    /// Prefixes of the metrics' names; an empty text stands for all, no entry for none.
+    /// Prefixes of the metrics' names; `*` stands for all, no entry for none.
     pub metrics: Vec<String>,
     patterns: Vec<(ClientTrait, Regex)>,
 }
@@ -90,13 +88,7 @@ impl ClientMetricsSubscription {
                     })?;
                 }
                 "metrics" => {
-                    let names = value::list(text);
-                    let all = names.contains(&"*");
-                    subscription.metrics = if all {
-                        vec![String::new()]
-                    } else {
-                        names.into_iter().map(str::to_owned).collect()
-                    };
+                    subscription.metrics = value::list(text).into_iter().map(str::to_owned).collect();
                 }
                 "match" => {
                     if value::list(text).len() > PATTERNS_MAX {
@@ -165,7 +157,7 @@ mod tests {
         let all = ClientMetricsSubscription::parse([("metrics", "*")]).unwrap();
         assert_eq!(
             (all.metrics, all.interval_ms),
-            (vec![String::new()], DEFAULT_INTERVAL_MS)
+            (vec!["*".to_owned()], DEFAULT_INTERVAL_MS)
         );
     }
 

@@ -65,6 +65,8 @@ pub struct NetworkConfig {
     pub fetch_max_bytes: u32,
     /// Incremental fetch sessions kept.
     pub fetch_session_slots: u32,
+    /// Bytes of one push of a client's metrics. At least 1.
+    pub telemetry_max_bytes: u32,
 }
 
 /// The log's background work. What topics can set for themselves is in `TopicSettings`.
@@ -449,6 +451,7 @@ fn read_network(reader: &Reader<'_>) -> NetworkConfig {
         fetch_session_slots: reader
             .size("max.incremental.fetch.session.cache.slots")
             .unwrap_or_default(),
+        telemetry_max_bytes: reader.size("telemetry.max.bytes").unwrap_or(1).max(1),
     }
 }
 

@@ -116,6 +116,10 @@ kafka_uuid! {
     TopicId
 }
 kafka_uuid! {
+    /// A client's identity for its telemetry (KIP-714).
+    ClientInstanceId
+}
+kafka_uuid! {
     /// A metadata log directory's identity: a voter is (node id, directory id), so a wiped disk is another voter.
     DirectoryId
 }

@@ -10,8 +10,8 @@ mod topic;
 
 pub use error_code::ErrorCode;
 pub use ids::{
-    BootId, BrokerEpoch, BrokerId, ClusterId, DirectoryId, FollowId, LeaderEpoch, MetadataOffset, PartitionEpoch,
-    ProducerEpoch, ProducerId, TopicId,
+    BootId, BrokerEpoch, BrokerId, ClientInstanceId, ClusterId, DirectoryId, FollowId, LeaderEpoch, MetadataOffset,
+    PartitionEpoch, ProducerEpoch, ProducerId, TopicId,
 };
 pub use offsets::{EpochEnd, Offset, TimestampMs};
 pub use topic::{PartitionIndex, TopicIdPartition, TopicName, TopicNameError, TopicPartition};

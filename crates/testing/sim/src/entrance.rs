@@ -4,7 +4,7 @@
 //! connection ends. Told by the broker's own time: a stopped process isn't late.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -109,7 +109,7 @@ impl Entrance {
         };
         let serving = self
             .streams
-            .serve(source, sink, "PLAINTEXT", IpAddr::V4(Ipv4Addr::LOCALHOST));
+            .serve(source, sink, "PLAINTEXT", SocketAddr::from(([127, 0, 0, 1], 0)));
         // What the broker wrote before it closed still goes out.
         let outward = join(serving, self.outward(id, answers, &tx));
         tokio::select! {

@@ -21,10 +21,10 @@ const FIRST_VERSION_WITH_ZERO: i16 = 4;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
+    let body: ApiVersionsRequest = decode(&header, request.body.clone())?;
     if let Err(error) = check_meant(&broker, meant_node(header.api_version, &request.body)) {
         return respond(&header, &ApiVersionsResponse::default().with_error_code(error.code()));
     }
-    let body: ApiVersionsRequest = decode(&header, request.body)?;
     let named = header.api_version < 3
         || (is_software_name(&body.client_software_name) && is_software_name(&body.client_software_version));
     if !named {

@@ -20,9 +20,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let body: DeleteRecordsRequest = decode(&header, request.body)?;
     let topics = body.topics.into_iter().map(|topic| {
         let name = topic_name(&topic.name);
+        let allowed = allowed(&broker, &name);
         let results = topic.partitions.iter().map(|asked| {
-            let index = PartitionIndex(asked.partition_index);
-            let outcome = allowed(&broker, &name, index).and_then(|()| delete(&broker, &name, asked));
+            let outcome = exists(&broker, &name, asked)
+                .and(allowed)
+                .and_then(|()| delete(&broker, &name, asked));
             let (error, low_watermark) = match outcome {
                 Ok(start) => (ErrorCode::None, start.0),
                 Err(error) => (error, NO_LOW_WATERMARK),
@@ -40,20 +42,21 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     respond(&header, &DeleteRecordsResponse::default().with_topics(topics.collect()))
 }
 
-/// Kafka's rules: coordinators' topics are theirs, and what is only compacted isn't deleted.
-fn allowed(broker: &BrokerContext, topic: &TopicName, partition: PartitionIndex) -> Result<(), ErrorCode> {
+fn exists(broker: &BrokerContext, topic: &TopicName, asked: &DeleteRecordsPartition) -> Result<(), ErrorCode> {
     let image = broker.host.image.load();
-    if image
-        .topic(topic.as_str())
-        .and_then(|topic| topic.partition(partition))
-        .is_none()
-    {
-        return Err(ErrorCode::UnknownTopicOrPartition);
-    }
+    let topic = image.topic(topic.as_str());
+    topic
+        .and_then(|topic| topic.partition(PartitionIndex(asked.partition_index)))
+        .map(|_| ())
+        .ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// Kafka's rules for topics that exist: coordinators' are theirs, and what is only compacted isn't deleted.
+fn allowed(broker: &BrokerContext, topic: &TopicName) -> Result<(), ErrorCode> {
     if is_internal(topic.as_str()) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    if broker.replicas.settings(&image, topic).log.delete {
+    if broker.replicas.settings(&broker.host.image.load(), topic).log.delete {
         Ok(())
     } else {
         Err(ErrorCode::PolicyViolation)

@@ -55,10 +55,11 @@ impl KafkaError for SequenceError {
 impl KafkaError for BatchError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Truncated { .. } | Self::InvalidBatchLength(_) | Self::CrcMismatch { .. } => {
-                ErrorCode::CorruptMessage
-            }
-            Self::UnsupportedMagic(_)
+            Self::InvalidBatchLength(_) | Self::CrcMismatch { .. } => ErrorCode::CorruptMessage,
+            // A format of the future is damage to Kafka, and what is left of a batch that was cut isn't seen as one.
+            Self::UnsupportedMagic(magic) if !(0..2).contains(magic) => ErrorCode::CorruptMessage,
+            Self::Truncated { .. }
+            | Self::UnsupportedMagic(_)
             | Self::InvalidRecordCount(_)
             | Self::InvalidOffsetRange { .. }
             | Self::NoBatch

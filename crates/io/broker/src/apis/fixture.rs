@@ -1,6 +1,6 @@
 //! A lone broker for tests of the APIs: real logs in a temporary directory, no controller, metadata as the test gives it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -132,14 +132,8 @@ where
 }
 
 fn connection(listener: &str) -> Arc<ClientConnection> {
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Arc::new(ClientConnection {
-        listener: listener.to_owned(),
-        address,
-        id: 0,
-        opened: tokio::time::Instant::now(),
-        muted_until: parking_lot::Mutex::default(),
-    })
+    let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+    Arc::new(ClientConnection::new(listener, peer, 0))
 }
 
 /// Two brokers, both unfenced, and the topics.

@@ -2,8 +2,8 @@
 //!
 //! PRODUCE-1: every append of a request happens before the handler's first await, so that the appends of a connection keep
 //! its requests' order. PRODUCE-2: acks=0 is never answered; a failure then closes the connection, as in Kafka.
-//! PRODUCE-3: payloads aren't decoded, but for compacted topics, whose records need keys. The request's frame is let go
-//! before the wait: the log holds the batch.
+//! PRODUCE-3: payloads aren't decoded, but for compacted topics, whose records need keys, and to name the records at fault of a batch
+//! that is refused. The request's frame is let go before the wait: the log holds the batch.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -186,12 +186,7 @@ impl From<BatchError> for Failure {
             _ => Vec::new(),
         };
         Self {
-            error: match error {
-                // What is left of a batch that was cut isn't seen as one, as in Kafka; a format of the future as damage.
-                BatchError::Truncated { .. } => ErrorCode::InvalidRecord,
-                BatchError::UnsupportedMagic(magic) if !(0..2).contains(&magic) => ErrorCode::CorruptMessage,
-                error => error.code(),
-            },
+            error: error.code(),
             message,
             records,
             log_start_offset: -1,

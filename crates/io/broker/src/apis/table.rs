@@ -14,10 +14,11 @@ use super::{
     consumer_group_describe, consumer_group_heartbeat, create_acls, create_partitions, create_topics, delete_acls,
     delete_groups, delete_records, delete_topics, describe_acls, describe_client_quotas, describe_cluster,
     describe_configs, describe_groups, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs,
-    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets,
-    list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch,
-    produce, remove_raft_voter, sync_group, unregister_broker, update_features,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, get_telemetry_subscriptions, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
+    list_offsets, list_partition_reassignments, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, push_telemetry, remove_raft_voter, sync_group, unregister_broker,
+    update_features,
 };
 use crate::context::{ApiRequest, BrokerContext};
 
@@ -85,6 +86,8 @@ static TABLE: &[ApiRow] = rows! {
     UnregisterBroker => unregister_broker,
     ConsumerGroupHeartbeat => consumer_group_heartbeat,
     ConsumerGroupDescribe => consumer_group_describe,
+    GetTelemetrySubscriptions => get_telemetry_subscriptions,
+    PushTelemetry => push_telemetry,
     ListConfigResources => list_config_resources,
     DescribeTopicPartitions => describe_topic_partitions,
     AddRaftVoter => add_raft_voter,

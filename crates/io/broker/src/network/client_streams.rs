@@ -2,7 +2,7 @@
 //!
 //! The same server as behind the listeners, LISTEN-1 included; only accepting is left out.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,13 +35,13 @@ impl ClientStreams {
     }
 
     /// Serves one connection that came in through the listener of that name, until it ends.
-    pub async fn serve<R, W>(&self, source: R, sink: W, listener: &str, address: IpAddr)
+    pub async fn serve<R, W>(&self, source: R, sink: W, listener: &str, peer: SocketAddr)
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         let shutdown = self.shutdown.subscribe();
-        self.server.converse(source, sink, listener, address, shutdown).await;
+        self.server.converse(source, sink, listener, peer, shutdown).await;
     }
 
     /// The open connections send what is due and end.

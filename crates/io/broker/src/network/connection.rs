@@ -27,7 +27,7 @@ use self::in_flight::{Done, InFlight, Started};
 use super::dispatcher::Dispatcher;
 use super::limits::RequestBudget;
 use crate::apis::ApiFault;
-use crate::context::{ApiRequest, ClientConnection};
+use crate::context::{ApiRequest, ClientConnection, ClientSoftware};
 use crate::metrics::{ApiLabels, BrokerMetrics};
 
 /// Requests in work at a time. Java's producer sends five ahead.
@@ -50,8 +50,6 @@ pub(super) struct Connection {
     settings: ConnectionSettings,
     metrics: Arc<BrokerMetrics>,
     client: Arc<ClientConnection>,
-    /// Name and version, once ApiVersions has told them.
-    software: Option<(String, String)>,
     client_id: Option<String>,
 }
 
@@ -88,7 +86,6 @@ impl Connection {
             settings,
             metrics,
             client: Arc::new(client),
-            software: None,
             client_id: None,
         }
     }
@@ -234,8 +231,12 @@ impl Connection {
             && header.api_version >= 3
             && let Ok(request) = decode_body::<ApiVersionsRequest>(header.api_version, body.clone())
         {
-            let name = request.client_software_name.to_string();
-            self.software = Some((name, request.client_software_version.to_string()));
+            let software = ClientSoftware {
+                name: request.client_software_name.to_string(),
+                version: request.client_software_version.to_string(),
+            };
+            // A second one changes nothing: a connection is one client's.
+            let _ = self.client.software.set(software);
         }
     }
 
@@ -261,10 +262,8 @@ impl Connection {
             listener, address, id, ..
         } = &*self.client;
         let client_id = self.client_id.as_deref().unwrap_or_default();
-        let (name, version) = self
-            .software
-            .as_ref()
-            .map_or(("unknown", "unknown"), |(name, version)| (name, version));
+        let software = self.client.software.get();
+        let (name, version) = software.map_or(("unknown", "unknown"), |software| (&software.name, &software.version));
         let reason: &dyn std::fmt::Display = match end {
             End::Quiet(reason) => {
                 tracing::debug!(%listener, %address, id, client_id, reason, "a connection ended");

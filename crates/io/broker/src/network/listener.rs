@@ -6,14 +6,13 @@
 //! broker that just started names no brokers, and librdkafka, told so, forgets all that it knew and never comes back.
 //! Clients may connect, and wait; other nodes are served at once.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use config::NetworkConfig;
 use futures::FutureExt;
-use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use rpc::{ConnectionLimits, ConnectionSlot, GrpcServer};
 use tokio::io::Interest;
@@ -21,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, ConnectionSettings, stopped};
 use super::dispatcher::{BrokerDispatcher, Dispatcher};
@@ -110,19 +109,20 @@ impl KafkaServer {
                 Some(_) = open.join_next(), if !open.is_empty() => continue,
                 () = stopped(&mut shutdown) => break,
             };
-            let (stream, address) = match accepted {
-                Ok((stream, address)) => (stream, address.ip()),
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, listener = %name, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
+            let address = peer.ip();
             match self.connections.open(address) {
                 Ok(slot) => {
                     let accepted = Accepted {
                         stream,
-                        address,
+                        peer,
                         slot,
                         name: Arc::clone(&name),
                     };
@@ -141,7 +141,7 @@ impl KafkaServer {
     async fn take(self: Arc<Self>, accepted: Accepted, grpc: Option<GrpcServer>, shutdown: watch::Receiver<bool>) {
         let Accepted {
             stream,
-            address,
+            peer,
             slot,
             name,
         } = accepted;
@@ -165,7 +165,7 @@ impl KafkaServer {
             return;
         }
         let (source, sink) = stream.into_split();
-        self.converse(source, sink, &name, address, shutdown).await;
+        self.converse(source, sink, &name, peer, shutdown).await;
         drop(slot);
     }
 
@@ -175,7 +175,7 @@ impl KafkaServer {
         source: R,
         sink: W,
         listener: &str,
-        address: IpAddr,
+        peer: SocketAddr,
         shutdown: watch::Receiver<bool>,
     ) where
         R: AsyncRead + Unpin,
@@ -184,13 +184,7 @@ impl KafkaServer {
         if !self.may_serve(shutdown.clone()).await {
             return;
         }
-        let client = ClientConnection {
-            listener: listener.to_owned(),
-            address,
-            id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            opened: Instant::now(),
-            muted_until: Mutex::default(),
-        };
+        let client = ClientConnection::new(listener, peer, self.next_id.fetch_add(1, Ordering::Relaxed));
         let _counted = Counted::new(&self.metrics);
         Connection::new(
             Arc::clone(&self.dispatcher),
@@ -239,7 +233,7 @@ async fn has_gone(stream: &TcpStream) {
 /// A connection that isn't told apart yet.
 struct Accepted {
     stream: TcpStream,
-    address: IpAddr,
+    peer: SocketAddr,
     slot: ConnectionSlot,
     name: Arc<str>,
 }

@@ -112,6 +112,6 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "The largest request taken from a socket.";
     "socket.send.buffer.bytes": Int = "102400", Any; High ReadOnly Acts;
         "The kernel's send buffer of a socket (SO_SNDBUF); -1 leaves it to the kernel.";
-    "telemetry.max.bytes": Int = "1048576", AtLeast(1); Low ReadOnly Accepts;
+    "telemetry.max.bytes": Int = "1048576", AtLeast(1); Low ReadOnly Acts;
         "The most bytes of metrics that a client may push at once.";
 };

@@ -195,6 +195,15 @@ impl MetadataImage {
         self.configs.iter().map(|(resource, map)| (resource, &**map))
     }
 
+    /// The subscriptions to clients' metrics (KIP-714).
+    pub fn client_metrics(&self) -> impl Iterator<Item = &Arc<ConfigMap>> {
+        let from = ConfigResource::ClientMetrics(String::new());
+        let range = self.configs.range(from..);
+        range
+            .take_while(|(resource, _)| matches!(resource, ConfigResource::ClientMetrics(_)))
+            .map(|(_, map)| map)
+    }
+
     /// The dynamic configuration of a topic, without defaults.
     #[must_use]
     pub fn topic_config(&self, name: &TopicName) -> &ConfigMap {

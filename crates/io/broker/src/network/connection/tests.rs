@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -87,14 +87,7 @@ impl Session {
             max_idle: Duration::from_secs(600),
             budget: budget.clone(),
         };
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let client_of = ClientConnection {
-            listener: "PLAINTEXT".to_owned(),
-            address,
-            id: 0,
-            opened: tokio::time::Instant::now(),
-            muted_until: parking_lot::Mutex::default(),
-        };
+        let client_of = ClientConnection::new("PLAINTEXT", SocketAddr::from(([127, 0, 0, 1], 40_000)), 0);
         let metrics = Arc::new(BrokerMetrics::new());
         let connection = Connection::new(Arc::new(script.clone()), settings, metrics, client_of);
         let (source, sink) = tokio::io::split(server);

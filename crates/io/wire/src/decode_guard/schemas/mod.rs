@@ -56,6 +56,8 @@ pub(super) fn of(api_key: i16) -> Option<&'static Schema> {
         ApiKey::UnregisterBroker => &node::UNREGISTER_BROKER,
         ApiKey::ConsumerGroupHeartbeat => &groups::CONSUMER_GROUP_HEARTBEAT,
         ApiKey::ConsumerGroupDescribe => &groups::CONSUMER_GROUP_DESCRIBE,
+        ApiKey::GetTelemetrySubscriptions => &node::GET_TELEMETRY_SUBSCRIPTIONS,
+        ApiKey::PushTelemetry => &node::PUSH_TELEMETRY,
         ApiKey::ListConfigResources => &configs::LIST_CONFIG_RESOURCES,
         ApiKey::DescribeTopicPartitions => &topics::DESCRIBE_TOPIC_PARTITIONS,
         ApiKey::AddRaftVoter => &node::ADD_RAFT_VOTER,

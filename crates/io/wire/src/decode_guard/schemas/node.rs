@@ -3,7 +3,7 @@
 //! Kafka's `ApiVersionsRequest.json`, `DescribeClusterRequest.json` and so on, cut to the served versions.
 //! `ApiVersions` above them is never walked: it gets the fallback answer unread.
 
-use super::super::schema::{Field, Schema, boolean, int8, int16, int32, int32s, string, structs, uuid};
+use super::super::schema::{Field, Schema, boolean, bytes, int8, int16, int32, int32s, string, structs, uuid};
 
 /// `ApiVersions`.
 pub(super) static API_VERSIONS: Schema = Schema::new(
@@ -76,6 +76,21 @@ pub(super) static DESCRIBE_CLUSTER: Schema = Schema::new(
         boolean("include_cluster_authorized_operations"),
         int8("endpoint_type").since(1),
         boolean("include_fenced_brokers").since(2),
+    ],
+);
+
+/// `GetTelemetrySubscriptions`.
+pub(super) static GET_TELEMETRY_SUBSCRIPTIONS: Schema = Schema::new(0, &[uuid("client_instance_id")]);
+
+/// `PushTelemetry`.
+pub(super) static PUSH_TELEMETRY: Schema = Schema::new(
+    0,
+    &[
+        uuid("client_instance_id"),
+        int32("subscription_id"),
+        boolean("terminating"),
+        int8("compression_type"),
+        bytes("metrics"),
     ],
 );
 

@@ -69,6 +69,8 @@ macro_rules! by_key {
             ApiKey::DescribeQuorum => $call::<messages::DescribeQuorumRequest>($($argument),*),
             ApiKey::DescribeCluster => $call::<messages::DescribeClusterRequest>($($argument),*),
             ApiKey::DescribeProducers => $call::<messages::DescribeProducersRequest>($($argument),*),
+            ApiKey::GetTelemetrySubscriptions => $call::<messages::GetTelemetrySubscriptionsRequest>($($argument),*),
+            ApiKey::PushTelemetry => $call::<messages::PushTelemetryRequest>($($argument),*),
             ApiKey::ListConfigResources => $call::<messages::ListConfigResourcesRequest>($($argument),*),
             ApiKey::ConsumerGroupHeartbeat => $call::<messages::ConsumerGroupHeartbeatRequest>($($argument),*),
             ApiKey::ConsumerGroupDescribe => $call::<messages::ConsumerGroupDescribeRequest>($($argument),*),

@@ -1,0 +1,261 @@
+//! A push as Prometheus sees it: one value for each name and set of labels.
+
+use std::collections::BTreeMap;
+
+use prost::{DecodeError, Message};
+
+use crate::otlp::{Data, KeyValue, MetricsData, Number, Value};
+
+/// Values of one push; what comes after is dropped. A Java client with a hundred partitions sends a few hundred.
+const SAMPLES_OF_A_PUSH: usize = 5_000;
+const LABELS_MAX: usize = 16;
+/// Longer names and values are cut.
+const TEXT_BYTES: usize = 200;
+
+/// One value of a client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// As Prometheus takes it: `kafka_client_producer_connection_creation_total`.
+    pub name: String,
+    /// Names as Prometheus takes them, sorted, each once.
+    pub labels: Vec<(String, String)>,
+    /// The value.
+    pub value: f64,
+}
+
+/// Reads the metrics of a push: gauges, sums, and of histograms the count and the sum.
+///
+/// # Errors
+/// Bytes that aren't OpenTelemetry's.
+pub fn samples(payload: &[u8]) -> Result<Vec<Sample>, DecodeError> {
+    let data = MetricsData::decode(payload)?;
+    let mut found = BTreeMap::new();
+    for resource in &data.resource_metrics {
+        let common = resource.resource.as_ref();
+        let common = common
+            .map(|resource| resource.attributes.as_slice())
+            .unwrap_or_default();
+        let mut note = |name: String, attributes: &[KeyValue], value: f64| {
+            if found.len() < SAMPLES_OF_A_PUSH {
+                found.insert((name, labels(common, attributes)), value);
+            }
+        };
+        for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
+            let name = metric_name(&metric.name);
+            match &metric.data {
+                Some(Data::Gauge(numbers) | Data::Sum(numbers)) => {
+                    for point in &numbers.data_points {
+                        if let Some(value) = point.value {
+                            note(name.clone(), &point.attributes, as_float(value));
+                        }
+                    }
+                }
+                Some(Data::Histogram(histogram)) => {
+                    for point in &histogram.data_points {
+                        note(format!("{name}_count"), &point.attributes, count(point.count));
+                        if let Some(sum) = point.sum {
+                            note(format!("{name}_sum"), &point.attributes, sum);
+                        }
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    let samples = found.into_iter();
+    Ok(samples
+        .map(|((name, labels), value)| Sample { name, labels, value })
+        .collect())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown as a float in any case")]
+fn as_float(value: Number) -> f64 {
+    match value {
+        Number::Double(value) => value,
+        Number::Int(value) => value as f64,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown as a float in any case")]
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+/// `org.apache.kafka.consumer.fetch.manager.fetch.latency.avg` as `kafka_client_consumer_fetch_manager_fetch_latency_avg`.
+fn metric_name(name: &str) -> String {
+    let own = name.strip_prefix("org.apache.kafka.").unwrap_or(name);
+    format!("kafka_client_{}", word(own))
+}
+
+/// What Prometheus takes as a part of a name.
+fn word(text: &str) -> String {
+    let letters = text.bytes().take(TEXT_BYTES);
+    letters
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte)
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+fn labels(common: &[KeyValue], own: &[KeyValue]) -> Vec<(String, String)> {
+    let mut labels = BTreeMap::new();
+    for attribute in common.iter().chain(own) {
+        let Some(value) = attribute.value.as_ref().and_then(|value| value.value.as_ref()) else {
+            continue;
+        };
+        let value = match value {
+            Value::Text(text) => text.chars().take(TEXT_BYTES).collect(),
+            Value::Bool(value) => value.to_string(),
+            Value::Int(value) => value.to_string(),
+            Value::Double(value) => value.to_string(),
+        };
+        let mut name = word(&attribute.key);
+        // A label's name doesn't begin with a digit, and `__` is Prometheus' own.
+        if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            name.insert(0, 'a');
+        }
+        if labels.len() < LABELS_MAX || labels.contains_key(&name) {
+            labels.insert(name, value);
+        }
+    }
+    labels.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::otlp::{
+        AnyValue, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Numbers, Resource, ResourceMetrics,
+        ScopeMetrics,
+    };
+
+    fn attribute(key: &str, value: Value) -> KeyValue {
+        KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+        }
+    }
+
+    fn push(attributes: Vec<KeyValue>, metrics: Vec<Metric>) -> Vec<u8> {
+        let resource = ResourceMetrics {
+            resource: Some(Resource { attributes }),
+            scope_metrics: vec![ScopeMetrics { metrics }],
+        };
+        MetricsData {
+            resource_metrics: vec![resource],
+        }
+        .encode_to_vec()
+    }
+
+    fn point(attributes: Vec<KeyValue>, value: Number) -> Numbers {
+        Numbers {
+            data_points: vec![NumberDataPoint {
+                attributes,
+                value: Some(value),
+            }],
+        }
+    }
+
+    fn metric(name: &str, data: Data) -> Metric {
+        Metric {
+            name: name.to_owned(),
+            data: Some(data),
+        }
+    }
+
+    #[test]
+    fn names_labels_and_values_are_prometheus() {
+        let node = vec![attribute("node.id", Value::Int(2))];
+        let latency = point(node, Number::Double(1.5));
+        let sizes = Histogram {
+            data_points: vec![HistogramDataPoint {
+                attributes: Vec::new(),
+                count: 3,
+                sum: Some(9.0),
+            }],
+        };
+        let payload = push(
+            vec![attribute("group_id", Value::Text("g".to_owned()))],
+            vec![
+                metric(
+                    "org.apache.kafka.consumer.node.request.latency.avg",
+                    Data::Gauge(latency),
+                ),
+                metric("org.apache.kafka.sizes", Data::Histogram(sizes)),
+                metric("org.apache.kafka.total", Data::Sum(point(Vec::new(), Number::Int(7)))),
+            ],
+        );
+        let shown: Vec<String> = samples(&payload)
+            .unwrap()
+            .into_iter()
+            .map(|sample| format!("{} {:?} {}", sample.name, sample.labels, sample.value))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                r#"kafka_client_consumer_node_request_latency_avg [("group_id", "g"), ("node_id", "2")] 1.5"#,
+                r#"kafka_client_sizes_count [("group_id", "g")] 3"#,
+                r#"kafka_client_sizes_sum [("group_id", "g")] 9"#,
+                r#"kafka_client_total [("group_id", "g")] 7"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn one_name_with_the_same_labels_is_one_value() {
+        let twice = Numbers {
+            data_points: [1, 2]
+                .map(|value| NumberDataPoint {
+                    attributes: Vec::new(),
+                    value: Some(Number::Int(value)),
+                })
+                .to_vec(),
+        };
+        let payload = push(Vec::new(), vec![metric("a", Data::Gauge(twice))]);
+        let found = samples(&payload).unwrap();
+        assert_eq!((found.len(), found[0].value.to_string()), (1, "2".to_owned()));
+    }
+
+    #[test]
+    fn a_push_without_end_is_cut() {
+        let points = (0..SAMPLES_OF_A_PUSH + 10).map(|at| {
+            let many = (0..LABELS_MAX + 5).map(|label| attribute(&format!("{label}"), Value::Text("x".repeat(1_000))));
+            NumberDataPoint {
+                attributes: many.chain([attribute("at", Value::Int(at as i64))]).collect(),
+                value: Some(Number::Int(1)),
+            }
+        });
+        let unlike = Numbers {
+            data_points: points.take(3).collect(),
+        };
+        let payload = push(Vec::new(), vec![metric(&"n".repeat(10_000), Data::Gauge(unlike))]);
+        for sample in samples(&payload).unwrap() {
+            assert!(sample.name.len() < 2 * TEXT_BYTES && sample.labels.len() <= LABELS_MAX);
+            assert!(sample.labels.iter().all(|(_, value)| value.len() <= TEXT_BYTES));
+        }
+        let points = (0..SAMPLES_OF_A_PUSH as i64 + 10).map(|at| NumberDataPoint {
+            attributes: vec![attribute("at", Value::Int(at))],
+            value: Some(Number::Int(1)),
+        });
+        let many = Numbers {
+            data_points: points.collect(),
+        };
+        let payload = push(Vec::new(), vec![metric("a", Data::Gauge(many))]);
+        assert_eq!(samples(&payload).unwrap().len(), SAMPLES_OF_A_PUSH);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(found) = samples(&payload) {
+                prop_assert!(found.iter().all(|sample| sample.name.is_ascii()));
+            }
+        }
+    }
+}
