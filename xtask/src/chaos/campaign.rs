@@ -18,6 +18,8 @@ const EVERY: &str = "1s";
 const RATE: &str = "1500";
 /// One of each kind: cooperative and range of the classic protocol, and the consumer protocol.
 const GROUPS: &str = "3";
+/// Members leave and come back all the time, one after the other.
+const CHURN: &str = "5s";
 
 /// What is asked for.
 #[derive(Debug)]
@@ -104,6 +106,8 @@ fn arguments(run: &PlannedRun) -> Vec<String> {
         RATE,
         "--groups",
         GROUPS,
+        "--churn",
+        CHURN,
     ]
     .map(str::to_owned)
     .to_vec();

@@ -355,6 +355,15 @@ proptest! {
     }
 
     #[test]
+    fn a_member_that_repeats_more_than_its_last_record_is_found(steps in steps(), back in 1_u64..4) {
+        let mut world = World::run(&steps);
+        world.step(&Step::GroupRead { upto: 1000 });
+        let next = world.position[0];
+        world.read(world.owner, 0, next - back, next);
+        prop_assert_eq!(world.finish().count(Property::Vis4), u64::from(back > 1));
+    }
+
+    #[test]
     fn a_refused_position_is_found(steps in steps()) {
         let mut world = World::run(&steps);
         world.push(Event::OutOfRange { reader: ASSIGNED, error: "OFFSET_OUT_OF_RANGE".into() });

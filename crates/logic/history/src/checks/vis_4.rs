@@ -1,4 +1,8 @@
 //! VIS-4: a reader's offsets go up one by one from where it began. Readers without a group, and the final one, begin at 0.
+//!
+//! A member of a group may get the last record once more: for a rebalance librdkafka (2.12) pauses partitions, and goes on after the
+//! last record that it has counted as consumed, which may be one less than it has just handed out. Readers without a group are never
+//! paused, and show whether a broker repeats anything.
 
 use crate::event::ReaderKind;
 use crate::ledger::Ledger;
@@ -16,7 +20,11 @@ pub(crate) fn on_record(ledger: &mut Ledger, reader: u16, partition: u32, offset
         ReaderKind::Assigned | ReaderKind::Final => Some(position.next.unwrap_or(0)),
         ReaderKind::Member { .. } => position.next,
     };
+    let again = matches!(kind, ReaderKind::Member { .. }) && expected == offset.checked_add(1);
     position.next = Some(offset.saturating_add(1));
+    if again {
+        return;
+    }
     if let Some(expected) = expected.filter(|expected| *expected != offset) {
         let what = if expected < offset {
             "skipped to"
