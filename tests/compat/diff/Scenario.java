@@ -14,7 +14,8 @@ import org.apache.kafka.common.protocol.ApiKeys;
  * await NODE [WORD..]       the answer to what was sent there `async`
  * </pre>
  * NODE: a broker's number, `leader(TOPIC,PARTITION)`, `coordinator(GROUP)` or `controller`, with `#x` for a connection of its own.
- * WORD: `quiet` (not compared), `async`, `silent` (has no answer), `let x=PATH`, `until PATH=VALUE` (sent again until then).
+ * WORD: `quiet` (not compared), `async`, `silent` (has no answer), `let x=PATH`, `until PATH=VALUE` (sent again until then),
+ * `vary` (sent as it is and once with each of its fields at an edge), `leave PATH` (but not with this one).
  */
 record Scenario(String name, ApiKeys subject, List<Step> steps) {
     record Step(int line, String node, ApiKeys api, short version, String body, List<String> words, boolean awaits) {

@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.apache.kafka.common.protocol.ApiKeys;
@@ -114,6 +115,10 @@ final class Side {
                 node.send(api, served, body);
                 return;
             }
+            if (step.has("vary")) {
+                vary(step, api, served, body, answers);
+                return;
+            }
             Object answer = node.call(api, served, body);
             if (answer instanceof String) {
                 connections.remove(connection);
@@ -130,6 +135,17 @@ final class Side {
                 throw new IllegalStateException("never " + until + ", but " + Tree.show(answer));
             }
             java.util.concurrent.locks.LockSupport.parkNanos(50_000_000);
+        }
+    }
+
+    private void vary(Scenario.Step step, ApiKeys api, short served, Object body, List<Answer> answers) throws IOException {
+        for (Variants.Variant variant : Variants.of(api.messageType.requestSchemas()[served], body, Set.copyOf(step.values("leave")))) {
+            String connection = fill(step.node());
+            Object answer = connection(connection).call(api, served, variant.body());
+            if (answer instanceof String) {
+                connections.remove(connection).close();
+            }
+            answers.add(new Answer(api + " line " + step.line() + " with " + variant.what(), normal("", answer)));
         }
     }
 

@@ -1,5 +1,6 @@
 //! AlterClientQuotas (49, KIP-546): limits of users, client ids and addresses.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -44,10 +45,21 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                 .with_error_message(refused.text()),
         }
     });
-    respond(
-        &header,
-        &AlterClientQuotasResponse::default().with_entries(entries.collect()),
-    )
+    // One answer an entity, the last one: that of a second entry says that it was one.
+    let mut told: Vec<EntryData> = Vec::new();
+    let mut places = HashMap::new();
+    for answer in entries {
+        let parts = answer.entity.iter();
+        let entity: Vec<_> = parts
+            .map(|part| (part.entity_type.clone(), part.entity_name.clone()))
+            .collect();
+        let place = *places.entry(entity).or_insert(told.len());
+        match told.get_mut(place) {
+            Some(earlier) => *earlier = answer,
+            None => told.push(answer),
+        }
+    }
+    respond(&header, &AlterClientQuotasResponse::default().with_entries(told))
 }
 
 /// What the controller decides on. Whether an address is one is seen here.

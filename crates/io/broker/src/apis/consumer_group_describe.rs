@@ -60,13 +60,13 @@ fn shown(
     let group = DescribedGroup::default()
         .with_group_id(wire_group(&answer.group_id))
         .with_error_code(answer.error.code())
-        .with_error_message(wire_text(answer.message.as_deref()))
-        .with_authorized_operations(if operations { GROUP } else { NOT_ASKED });
+        .with_error_message(wire_text(answer.message.as_deref()));
     if !answer.error.is_none() {
-        return group;
+        return group.with_authorized_operations(NOT_ASKED);
     }
     let members = answer.members.iter().map(|member| shown_member(member, image, version));
     group
+        .with_authorized_operations(if operations { GROUP } else { NOT_ASKED })
         .with_group_state(text(answer.state.name()))
         .with_group_epoch(answer.epoch)
         .with_assignment_epoch(answer.target_epoch)

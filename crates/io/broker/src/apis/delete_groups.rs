@@ -1,13 +1,13 @@
 //! DeleteGroups (42): groups without members, with their offsets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use coordinator::Answer;
 use futures::future::join_all;
 use types::{ErrorCode, PartitionIndex};
 use wire::messages::delete_groups_response::DeletableGroupResult;
-use wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse};
+use wire::messages::{DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
 
 use super::exchange::{Handled, decode, respond};
 use crate::context::{ApiRequest, BrokerContext};
@@ -18,7 +18,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let body: DeleteGroupsRequest = decode(&header, request.body)?;
     let mut outcomes: HashMap<String, ErrorCode> = HashMap::new();
     let mut by_partition: BTreeMap<PartitionIndex, Vec<String>> = BTreeMap::new();
-    for group in &body.groups_names {
+    let mut seen = HashSet::new();
+    let named: Vec<GroupId> = body
+        .groups_names
+        .into_iter()
+        .filter(|group| seen.insert(group.clone()))
+        .collect();
+    for group in &named {
         match broker.groups.partition_of(&group.0) {
             Ok(partition) => by_partition.entry(partition).or_default().push(group.0.to_string()),
             Err(error) => {
@@ -30,7 +36,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         .into_iter()
         .map(|(partition, groups)| delete(&broker, partition, groups));
     outcomes.extend(join_all(asked).await.into_iter().flatten());
-    let results = body.groups_names.into_iter().map(|group| {
+    let results = named.into_iter().map(|group| {
         let error = outcomes
             .get(group.0.as_str())
             .copied()

@@ -1,5 +1,6 @@
 //! DeleteRecords (21): moves log starts. Answered when the leader has moved its own; followers learn it with the next push.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use types::{ErrorCode, Offset, PartitionIndex, TopicName};
@@ -18,7 +19,16 @@ const NO_LOW_WATERMARK: i64 = -1;
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
     let body: DeleteRecordsRequest = decode(&header, request.body)?;
-    let topics = body.topics.into_iter().map(|topic| {
+    let mut seen = HashSet::new();
+    let mut asked = body.topics;
+    for topic in &mut asked {
+        let name = &topic.name;
+        topic
+            .partitions
+            .retain(|partition| seen.insert((name.clone(), partition.partition_index)));
+    }
+    let asked = asked.into_iter().filter(|topic| !topic.partitions.is_empty());
+    let topics = asked.map(|topic| {
         let name = topic_name(&topic.name);
         let allowed = allowed(&broker, &name);
         let results = topic.partitions.iter().map(|asked| {

@@ -52,6 +52,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                         "Duplicate topic id."
                     }
                 }
+                (Some(name), _) if name.is_empty() => {
+                    let unknown = Refused::new(ErrorCode::UnknownTopicOrPartition, "no topic of that name");
+                    results.push(refused(topic, &unknown));
+                    continue;
+                }
                 _ => {
                     items.push(topic.clone());
                     continue;

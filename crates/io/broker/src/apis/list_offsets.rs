@@ -43,7 +43,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             }
         }
     }
-    let topics = body.topics.into_iter().map(|topic| {
+    let named = body.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
+    let topics = named.map(|topic| {
         let answers = topic.partitions.iter().map(|asked| {
             if twice.contains(&(topic.name.0.clone(), asked.partition_index)) {
                 return failed(asked, ErrorCode::InvalidRequest);
@@ -125,9 +126,10 @@ fn failed(asked: &ListOffsetsPartition, error: ErrorCode) -> ListOffsetsPartitio
         .with_offset(-1)
 }
 
-/// The leader epoch that a client names; a negative one is none.
+/// The leader epoch that a client names; -1 is none.
 pub(super) fn known_epoch(epoch: i32) -> Option<LeaderEpoch> {
-    (epoch >= 0).then_some(LeaderEpoch(epoch))
+    let epoch = LeaderEpoch(epoch);
+    (epoch != LeaderEpoch::NONE).then_some(epoch)
 }
 
 #[cfg(test)]

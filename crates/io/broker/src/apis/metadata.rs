@@ -2,7 +2,7 @@
 //!
 //! A topic that is created on the way is answered with its leaders at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let version = header.api_version;
     let create = body.allow_auto_topic_creation && broker.config.topics.auto_create_topics_enable;
     let wanted = body.topics.filter(|topics| version > 0 || !topics.is_empty());
+    let wanted = wanted.map(without_doubles);
     let refused = if create {
         create_missing(&broker, wanted.as_deref().unwrap_or_default()).await
     } else {
@@ -75,6 +76,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         response
     };
     respond(&header, &response)
+}
+
+/// A topic that is asked for twice is told once.
+fn without_doubles(mut topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequestTopic> {
+    let mut seen = HashSet::new();
+    topics.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
+    topics
 }
 
 /// Creates the named topics that don't exist. Returns those that couldn't be, with the reason.
@@ -181,7 +189,8 @@ impl View<'_> {
                 // Until version 12 an id only accompanies a name.
                 _ if self.version < 12 => failed(ErrorCode::InvalidRequest),
                 Some(topic) => self.topic(topic),
-                None => failed(ErrorCode::UnknownTopicId),
+                // Whatever name came with it isn't looked at.
+                None => failed(ErrorCode::UnknownTopicId).with_name(None),
             };
         }
         let Some(name) = &asked.name else {

@@ -20,7 +20,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let mut topics = {
         let image = broker.host.image.load();
         name_topics(&image, &mut body);
-        skeleton(&image, &body)
+        skeleton(&image, &body, header.api_version)
     };
     let offsets = offsets(&mut body, &topics);
     if !offsets.is_empty() {
@@ -64,6 +64,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             .iter_mut()
             .for_each(|topic| topic.name = messages::TopicName::default());
     }
+    // As in Kafka: of no partition nothing is told.
+    topics.retain(|topic| !topic.partitions.is_empty());
     respond(&header, &OffsetCommitResponse::default().with_topics(topics))
 }
 
@@ -82,7 +84,11 @@ fn name_topics(image: &MetadataImage, body: &mut messages::OffsetCommitRequest) 
 }
 
 /// The answer's form, with an error for every partition that doesn't exist.
-fn skeleton(image: &MetadataImage, body: &messages::OffsetCommitRequest) -> Vec<OffsetCommitResponseTopic> {
+fn skeleton(
+    image: &MetadataImage,
+    body: &messages::OffsetCommitRequest,
+    version: i16,
+) -> Vec<OffsetCommitResponseTopic> {
     let topics = body.topics.iter().map(|topic| {
         let found = image.topic(topic.name.0.as_str());
         let partitions = topic.partitions.iter().map(|partition| {
@@ -90,7 +96,7 @@ fn skeleton(image: &MetadataImage, body: &messages::OffsetCommitRequest) -> Vec<
             let exists = found.is_some_and(|topic| topic.partition(index).is_some());
             let error = match found {
                 _ if exists => ErrorCode::None,
-                None if !topic.topic_id.is_nil() => ErrorCode::UnknownTopicId,
+                None if version >= FIRST_VERSION_WITH_TOPIC_IDS => ErrorCode::UnknownTopicId,
                 _ => ErrorCode::UnknownTopicOrPartition,
             };
             OffsetCommitResponsePartition::default()

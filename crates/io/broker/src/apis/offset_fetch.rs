@@ -8,7 +8,7 @@ use futures::future::join_all;
 use metadata::MetadataImage;
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
 use wire::messages;
-use wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
@@ -33,26 +33,31 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let body: messages::OffsetFetchRequest = decode(&header, request.body)?;
     if version >= FIRST_VERSION_WITH_GROUPS {
         let image = broker.host.image.load_full();
-        let asked = body.groups.iter().map(|group| {
-            let topics = group.topics.as_ref().map(|topics| {
-                let known = topics.iter().filter_map(|topic| {
-                    let name = match topic_reference(&topic.name) {
-                        TopicReference::Name(_) => topic.name.clone(),
-                        TopicReference::Id(id) => wire_topic(&image.topic_by_id(id)?.name),
-                    };
-                    Some(partitions(&name, &topic.partition_indexes))
-                });
-                known.collect()
+        let known = |group: &OffsetFetchRequestGroup| -> Option<Vec<TopicPartitions>> {
+            let known = group.topics.as_ref()?.iter().filter_map(|topic| {
+                let name = match topic_reference(&topic.name) {
+                    TopicReference::Name(_) => topic.name.clone(),
+                    TopicReference::Id(id) => wire_topic(&image.topic_by_id(id)?.name),
+                };
+                Some(partitions(&name, &topic.partition_indexes))
             });
+            Some(known.collect())
+        };
+        let topics: Vec<Option<Vec<TopicPartitions>>> = body.groups.iter().map(known).collect();
+        let asked = body.groups.iter().zip(&topics).map(|(group, topics)| {
             let member_id = owned(group.member_id.clone()).filter(|id| !id.is_empty());
             let member = member_id.filter(|_| version >= FIRST_VERSION_WITH_MEMBERS);
             let member = member.map(|id| (id, group.member_epoch));
-            fetch(&broker, group.group_id.0.to_string(), topics, member)
+            fetch(&broker, group.group_id.0.to_string(), topics.clone(), member)
         });
-        let answers = join_all(asked).await.into_iter().zip(&body.groups);
-        let groups = answers.map(|(answer, asked)| match version >= FIRST_VERSION_WITH_TOPIC_IDS {
-            true => group_by_id(answer, asked, &image),
-            false => group_shown(answer),
+        let answers = join_all(asked).await.into_iter().zip(&topics);
+        let groups = answers.zip(&body.groups).map(|((answer, topics), asked)| {
+            let failed = !answer.error.is_none();
+            let group = group_shown(answer, topics.as_deref());
+            if version < FIRST_VERSION_WITH_TOPIC_IDS {
+                return group;
+            }
+            group_by_id(group, asked.topics.iter().flatten().filter(|_| !failed), &image)
         });
         let groups = groups.collect();
         return respond(&header, &messages::OffsetFetchResponse::default().with_groups(groups));
@@ -66,10 +71,10 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let mut answer = fetch(&broker, body.group_id.0.to_string(), topics.clone(), None).await;
     if version < FIRST_VERSION_WITH_ERROR && !answer.error.is_none() {
         // There is no place for the group's error: every partition carries it.
-        answer.offsets = failed(topics.unwrap_or_default(), answer.error);
+        answer.offsets = failed(topics.clone().unwrap_or_default(), answer.error);
         answer.error = ErrorCode::None;
     }
-    respond(&header, &shown(answer, version))
+    respond(&header, &shown(answer, topics.as_deref(), version))
 }
 
 async fn fetch(
@@ -116,8 +121,18 @@ fn failed(topics: Vec<TopicPartitions>, error: ErrorCode) -> Vec<FetchedOffset> 
     failed.collect()
 }
 
-/// Neighbours of the same topic together, in the order asked.
-fn by_topic(offsets: Vec<FetchedOffset>) -> Vec<(TopicName, Vec<FetchedOffset>)> {
+/// In the form in which they were asked for; where everything was, neighbours of the same topic together.
+fn by_topic(offsets: Vec<FetchedOffset>, asked: Option<&[TopicPartitions]>) -> Vec<(TopicName, Vec<FetchedOffset>)> {
+    if let Some(asked) =
+        asked.filter(|asked| asked.iter().map(|topic| topic.partitions.len()).sum::<usize>() == offsets.len())
+    {
+        let mut offsets = offsets.into_iter();
+        let topics = asked.iter().map(|topic| {
+            let own = offsets.by_ref().take(topic.partitions.len());
+            (topic.topic.clone(), own.collect())
+        });
+        return topics.collect();
+    }
     let mut topics: Vec<(TopicName, Vec<FetchedOffset>)> = Vec::new();
     for offset in offsets {
         match topics.last_mut() {
@@ -128,8 +143,8 @@ fn by_topic(offsets: Vec<FetchedOffset>) -> Vec<(TopicName, Vec<FetchedOffset>)>
     topics
 }
 
-fn group_shown(answer: OffsetFetchResponse) -> OffsetFetchResponseGroup {
-    let topics = by_topic(answer.offsets).into_iter().map(|(topic, offsets)| {
+fn group_shown(answer: OffsetFetchResponse, asked: Option<&[TopicPartitions]>) -> OffsetFetchResponseGroup {
+    let topics = by_topic(answer.offsets, asked).into_iter().map(|(topic, offsets)| {
         let partitions = offsets.into_iter().map(|offset| {
             OffsetFetchResponsePartitions::default()
                 .with_partition_index(offset.partition.0)
@@ -149,20 +164,18 @@ fn group_shown(answer: OffsetFetchResponse) -> OffsetFetchResponseGroup {
 }
 
 /// From v10 on topics are told by their ids; one that doesn't exist is told as such, where it was asked for.
-fn group_by_id(
-    answer: OffsetFetchResponse,
-    asked: &OffsetFetchRequestGroup,
+fn group_by_id<'a>(
+    mut group: OffsetFetchResponseGroup,
+    asked: impl Iterator<Item = &'a OffsetFetchRequestTopics>,
     image: &MetadataImage,
 ) -> OffsetFetchResponseGroup {
-    let failed = !answer.error.is_none();
-    let mut group = group_shown(answer);
     group.topics.retain_mut(|topic| {
         let found = image.topic(topic.name.0.as_str());
         topic.topic_id = found.map(|found| found.id.0).unwrap_or_default();
         topic.name = messages::TopicName::default();
         found.is_some()
     });
-    for topic in asked.topics.iter().flatten().filter(|_| !failed) {
+    for topic in asked {
         let TopicReference::Id(id) = topic_reference(&topic.name) else {
             continue;
         };
@@ -184,8 +197,12 @@ fn group_by_id(
     group
 }
 
-fn shown(answer: OffsetFetchResponse, version: i16) -> messages::OffsetFetchResponse {
-    let topics = by_topic(answer.offsets).into_iter().map(|(topic, offsets)| {
+fn shown(
+    answer: OffsetFetchResponse,
+    asked: Option<&[TopicPartitions]>,
+    version: i16,
+) -> messages::OffsetFetchResponse {
+    let topics = by_topic(answer.offsets, asked).into_iter().map(|(topic, offsets)| {
         let partitions = offsets.into_iter().map(|offset| {
             let partition = OffsetFetchResponsePartition::default()
                 .with_partition_index(offset.partition.0)
@@ -236,12 +253,12 @@ mod tests {
             } else {
                 ErrorCode::NotCoordinator
             };
-            let response = shown(answer(error), version);
+            let response = shown(answer(error), None, version);
             assert_eq!(response.topics.len(), 2);
             assert!(encode_response(9, version, 1, &response).is_ok(), "version {version}");
         }
         for version in 8..=9 {
-            let groups = vec![group_shown(answer(ErrorCode::NotCoordinator))];
+            let groups = vec![group_shown(answer(ErrorCode::NotCoordinator), None)];
             let response = messages::OffsetFetchResponse::default().with_groups(groups);
             assert!(encode_response(9, version, 1, &response).is_ok(), "version {version}");
         }

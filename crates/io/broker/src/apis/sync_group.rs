@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use coordinator::{MemberAssignment, SyncGroupRequest};
+use types::ErrorCode;
 use wire::messages::{self, SyncGroupResponse};
 
 use super::exchange::{Handled, decode, respond};
@@ -16,7 +17,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let header = request.header;
     let body: messages::SyncGroupRequest = decode(&header, request.body)?;
     let group_id = body.group_id.0.to_string();
+    let unnamed = body.protocol_type.is_none() || body.protocol_name.is_none();
     let answer = match check_group_id(&body.group_id) {
+        Ok(()) if unnamed && header.api_version >= FIRST_VERSION_WITH_PROTOCOL => {
+            Err(ErrorCode::InconsistentGroupProtocol)
+        }
         Ok(()) => {
             ask(
                 &broker,

@@ -1,5 +1,7 @@
 //! Changes of client quotas (KIP-546), each entity for itself. Whether an address is one was checked by the broker that asks.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 use types::ErrorCode;
 
@@ -19,6 +21,8 @@ const CLIENT_KEYS: [(&str, bool); 4] = [
 ];
 /// Limits of addresses.
 const IP_KEYS: [(&str, bool); 1] = [("connection_creation_rate", true)];
+/// Whole numbers are Kafka's longs.
+const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
 /// Kafka's records hold no longer text.
 const MAX_NAME_BYTES: usize = 32_767;
 
@@ -31,6 +35,9 @@ pub enum AlterClientQuotasError {
     /// An empty name, or one that is too long.
     #[error("Empty or too long name in a client quota entity")]
     InvalidName,
+    /// An entity that was changed by an earlier entry, or a limit that is named twice.
+    #[error("Ignoring a duplicate entity")]
+    Twice,
     /// Not a limit of this kind of entity.
     #[error("Invalid configuration key {0}")]
     InvalidKey(String),
@@ -51,8 +58,20 @@ pub fn alter_client_quotas(
 ) -> Decision<AlterClientQuotasResponse> {
     let mut records = Vec::new();
     let mut entries = Vec::with_capacity(request.entries.len());
+    let mut seen = BTreeSet::new();
     for change in &request.entries {
-        let decided = alter(image, change);
+        let mut keys = BTreeSet::new();
+        let once = change
+            .operations
+            .iter()
+            .all(|operation| keys.insert(operation.key.as_str()));
+        let entity = QuotaEntity::from_parts(&change.entity);
+        let once = once && entity.is_none_or(|entity| seen.insert(entity));
+        let decided = if once {
+            alter(image, change)
+        } else {
+            Err(AlterClientQuotasError::Twice)
+        };
         let error = decided.as_ref().err();
         entries.push(ClientQuotaResult {
             error_code: error.map_or(0, |_| ErrorCode::InvalidRequest.code().into()),
@@ -89,7 +108,8 @@ fn alter(image: &MetadataImage, change: &ClientQuotaChange) -> Result<Vec<Metada
         let is_whole = keys.iter().find(|(name, _)| name == key).map(|(_, is_whole)| *is_whole);
         let is_whole = is_whole.ok_or_else(|| AlterClientQuotasError::InvalidKey(key.clone()))?;
         if let Some(value) = value {
-            let fits = value.is_finite() && *value > 0.0 && (!is_whole || value.fract() == 0.0);
+            let whole = value.fract() == 0.0 && *value < WHOLE_END;
+            let fits = value.is_finite() && *value > 0.0 && (!is_whole || whole);
             if !fits {
                 return Err(AlterClientQuotasError::InvalidValue {
                     key: key.clone(),

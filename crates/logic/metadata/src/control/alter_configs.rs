@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use thiserror::Error;
-use types::{BrokerId, ErrorCode};
+use types::{BrokerId, ErrorCode, TopicNameError};
 
 use super::{ConfigRules, ControlContext, Decision, min_isr_change};
 use crate::image::{ConfigMap, ConfigResource, MIN_INSYNC_REPLICAS, MetadataImage, config_record};
@@ -24,6 +24,9 @@ pub enum AlterConfigsError {
     /// The topic doesn't exist.
     #[error("the topic '{0}' does not exist")]
     UnknownTopic(String),
+    /// No topic can have the name.
+    #[error(transparent)]
+    InvalidTopic(#[from] TopicNameError),
     /// The broker isn't registered.
     #[error("broker {0} isn't registered")]
     UnknownBroker(BrokerId),
@@ -42,6 +45,7 @@ impl AlterConfigsError {
         match self {
             Self::UnknownResource | Self::UnknownBroker(_) | Self::Invalid(_) => ErrorCode::InvalidRequest,
             Self::UnknownTopic(_) => ErrorCode::UnknownTopicOrPartition,
+            Self::InvalidTopic(_) => ErrorCode::InvalidTopicException,
             Self::InvalidConfig(_) => ErrorCode::InvalidConfig,
         }
     }
@@ -124,9 +128,10 @@ fn resource_of(image: &MetadataImage, item: &AlterConfigsItem) -> Result<ConfigR
         .ok_or(AlterConfigsError::UnknownResource)?;
     match &resource {
         ConfigResource::Topic(name) if name.as_str().is_empty() => Err(AlterConfigsError::UnknownResource),
-        ConfigResource::Topic(name) if image.topic(name.as_str()).is_none() => {
-            Err(AlterConfigsError::UnknownTopic(name.as_str().to_owned()))
-        }
+        ConfigResource::Topic(name) if image.topic(name.as_str()).is_none() => Err(match name.validate() {
+            Ok(()) => AlterConfigsError::UnknownTopic(name.as_str().to_owned()),
+            Err(error) => AlterConfigsError::InvalidTopic(error),
+        }),
         ConfigResource::Broker(id) if image.broker(*id).is_none() => Err(AlterConfigsError::UnknownBroker(*id)),
         ConfigResource::Group(name) | ConfigResource::ClientMetrics(name) if name.is_empty() => {
             Err(AlterConfigsError::UnknownResource)
