@@ -80,7 +80,7 @@ const SERVED: [ServedApi; 47] = [
     api(ApiKey::PushTelemetry, 0, 0),
     api(ApiKey::ListConfigResources, 0, 1),
     api(ApiKey::DescribeTopicPartitions, 0, 0),
-    api(ApiKey::AddRaftVoter, 0, 0),
+    api(ApiKey::AddRaftVoter, 0, 1),
     api(ApiKey::RemoveRaftVoter, 0, 0),
 ];
 

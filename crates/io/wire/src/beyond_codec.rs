@@ -46,6 +46,7 @@ pub(crate) fn codec_version(api_key: i16, version: i16) -> i16 {
         (Ok(ApiKey::ApiVersions), 5) => 4,
         (Ok(ApiKey::DescribeLogDirs), 5) => 4,
         (Ok(ApiKey::DeleteGroups), 3) => 2,
+        (Ok(ApiKey::AddRaftVoter), 1) => 0,
         _ => version,
     }
 }
@@ -89,6 +90,19 @@ pub(crate) fn request_for_codec(api_key: i16, version: i16, body: Bytes) -> Opti
                 })?;
                 group.tags()
             })?;
+            body.rest()
+        }),
+        // When to answer: always when the change is committed.
+        (Ok(ApiKey::AddRaftVoter), 1) => Rewrite::of(body, |body| {
+            body.string()?;
+            body.copy(4 + 4 + 16)?;
+            body.array(|listener| {
+                listener.string()?;
+                listener.string()?;
+                listener.copy(2)?;
+                listener.tags()
+            })?;
+            body.skip(1)?;
             body.rest()
         }),
         (Ok(ApiKey::ApiVersions), 5) => Rewrite::of(body, |body| {
@@ -264,11 +278,14 @@ impl Rewrite {
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::add_raft_voter_request::Listener as AddRaftVoterListener;
     use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
     use kafka_protocol::messages::describe_log_dirs_response::{
         DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
     };
-    use kafka_protocol::messages::{DeleteGroupsResponse, DescribeLogDirsResponse, GroupId, OffsetCommitRequest};
+    use kafka_protocol::messages::{
+        AddRaftVoterRequest, DeleteGroupsResponse, DescribeLogDirsResponse, GroupId, OffsetCommitRequest,
+    };
     use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
     use super::*;
@@ -314,6 +331,27 @@ mod tests {
             request_for_codec(18, 5, body).unwrap(),
             Bytes::from_static(b"\x02a\x02b\0")
         );
+    }
+
+    #[test]
+    fn a_voter_is_added_whenever_its_client_wants_to_hear_of_it() {
+        let listener = AddRaftVoterListener::default()
+            .with_name(text("CONTROLLER"))
+            .with_host(text("h"))
+            .with_port(9093);
+        let request = AddRaftVoterRequest::default()
+            .with_cluster_id(Some(text("c")))
+            .with_voter_id(4)
+            .with_listeners(vec![listener]);
+        let mut body = BytesMut::new();
+        request.encode(&mut body, 0).unwrap();
+        // Before the tags that end it.
+        let end = body.split_off(body.len() - 1);
+        body.put_u8(0);
+        body.unsplit(end);
+        let mut rewritten = request_for_codec(80, 1, body.freeze()).unwrap();
+        assert_eq!(AddRaftVoterRequest::decode(&mut rewritten, 0).unwrap(), request);
+        assert!(rewritten.is_empty());
     }
 
     #[test]

@@ -126,6 +126,7 @@ pub(super) static ADD_RAFT_VOTER: Schema = Schema::new(
         int32("voter_id"),
         uuid("voter_directory_id"),
         structs("listeners", ADD_RAFT_VOTER_LISTENER),
+        boolean("ack_when_committed").since(1),
     ],
 );
 
