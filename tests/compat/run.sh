@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools go node dump, in this order
+# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools go node rust dump, in this order
 #
 #   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
 #   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
 #   go        franz-go, sarama, kafka-go                  node     kafkajs, @platformatic/kafka, kafka-javascript
-#   old       kcat's checks with librdkafka 1.9.2
+#   old       kcat's checks with librdkafka 1.9.2         rust     rskafka
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
 #
 # KLAMM_BIN      the binary (default: the release build)
@@ -46,7 +46,7 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools go node dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools go node rust dump)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
@@ -62,6 +62,7 @@ for name in "${parts[@]}"; do
     tools) part tools bash "$here/java/tools.sh" ;;
     go) part go bash "$here/go/run.sh" ;;
     node) part node bash "$here/node/run.sh" ;;
+    rust) part rust bash "$here/rust/run.sh" ;;
     dump) part dump bash "$here/java/dump.sh" ;;
     *) echo "no part $name" && exit 2 ;;
   esac
