@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools go node rust dump, in this order
+# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools streams go node rust dump, in this order
 #
 #   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
 #   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
+#   streams   Kafka Streams 4.3.1, 3.9.1 and 2.8.2
 #   go        franz-go, sarama, kafka-go                  node     kafkajs, @platformatic/kafka, kafka-javascript
 #   old       kcat's checks with librdkafka 1.9.2         rust     rskafka
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
@@ -46,7 +47,7 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools go node rust dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools streams go node rust dump)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
@@ -60,6 +61,7 @@ for name in "${parts[@]}"; do
     python) part python bash "$here/python/run.sh" ;;
     java) part java bash "$here/java/run.sh" ;;
     tools) part tools bash "$here/java/tools.sh" ;;
+    streams) part streams bash "$here/java/streams.sh" ;;
     go) part go bash "$here/go/run.sh" ;;
     node) part node bash "$here/node/run.sh" ;;
     rust) part rust bash "$here/rust/run.sh" ;;

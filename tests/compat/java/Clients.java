@@ -308,7 +308,7 @@ public final class Clients {
         }
     }
 
-    private static KafkaProducer<String, String> producer(Map<String, String> more) {
+    static KafkaProducer<String, String> producer(Map<String, String> more) {
         // Before 3.0 the default was 1: what is acknowledged needn't be below the high watermark yet.
         Map<String, Object> settings = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "delivery.timeout.ms", "30000",
             "request.timeout.ms", "10000", "acks", "all"));
