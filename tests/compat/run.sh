@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# run.sh [PART..]   real clients against three Klamm nodes. Default: kcat old python java tools streams go node rust dump, in this order
+# run.sh [PART..]   real clients against three Klamm nodes. Default, in this order: kcat old python java tools streams connect go node
+#                   rust dump
 #
 #   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
 #   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
-#   streams   Kafka Streams 4.3.1, 3.9.1 and 2.8.2
+#   streams   Kafka Streams 4.3.1, 3.9.1 and 2.8.2        connect  Kafka Connect 4.3.1, standalone and distributed
 #   go        franz-go, sarama, kafka-go                  node     kafkajs, @platformatic/kafka, kafka-javascript
 #   old       kcat's checks with librdkafka 1.9.2         rust     rskafka
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
@@ -11,7 +12,7 @@
 # KLAMM_BIN      the binary (default: the release build)
 # BOOTSTRAP      a running cluster to use in its place; `dump` then wants its log directories in LOG_DIRS
 # COMPAT_HOME    where clients are installed (default: ~/.cache/klamm-compat), kept between runs
-# Wants kcat, python3 with venv, a JDK and Maven, Go, Node 20 with npm; where kafka-javascript's binary can't be had, a C++ compiler and
+# Wants kcat, python3 with venv, a JDK and Maven, Go, cargo, Node 20 with npm; where kafka-javascript's binary can't be had, a C++ compiler and
 # OpenSSL's headers, too. The last line counts the checks.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,7 +48,7 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools streams go node rust dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools streams connect go node rust dump)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
@@ -62,6 +63,7 @@ for name in "${parts[@]}"; do
     java) part java bash "$here/java/run.sh" ;;
     tools) part tools bash "$here/java/tools.sh" ;;
     streams) part streams bash "$here/java/streams.sh" ;;
+    connect) part connect bash "$here/connect/run.sh" ;;
     go) part go bash "$here/go/run.sh" ;;
     node) part node bash "$here/node/run.sh" ;;
     rust) part rust bash "$here/rust/run.sh" ;;
