@@ -12,8 +12,8 @@
 # KLAMM_BIN      the binary (default: the release build)
 # BOOTSTRAP      a running cluster to use in its place; `dump` then wants its log directories in LOG_DIRS
 # COMPAT_HOME    where clients are installed (default: ~/.cache/klamm-compat), kept between runs
-# Wants kcat, python3 with venv, a JDK and Maven, Go, cargo, Node 20 with npm; where kafka-javascript's binary can't be had, a C++ compiler and
-# OpenSSL's headers, too. The last line counts the checks.
+# Wants kcat, python3 with venv, a JDK and Maven, Go, cargo, Node 20 with npm; where kafka-javascript's binary can't be had, a C++
+# compiler and OpenSSL's headers, too. The last line counts the checks.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export COMPAT_HOME=${COMPAT_HOME:-$HOME/.cache/klamm-compat}
