@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
-PATIENCE = 40
+PATIENCE = 60
 # Without the proxy that the environment may name.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -366,7 +366,11 @@ public final class Clients {
     }
 
     static void until(String what, Callable<Boolean> condition) throws Exception {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        until(what, 30, condition);
+    }
+
+    static void until(String what, int seconds, Callable<Boolean> condition) throws Exception {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         Exception last = null;
         while (System.nanoTime() < end) {
             try {
@@ -379,7 +383,7 @@ public final class Clients {
             }
             Thread.sleep(50);
         }
-        throw new AssertionError("waited 30 s: " + what, last);
+        throw new AssertionError("waited " + seconds + " s: " + what, last);
     }
 
     private static void refused(Class<? extends Throwable> expected, Check check) throws Exception {

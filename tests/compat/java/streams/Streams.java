@@ -1,10 +1,12 @@
 import java.nio.file.Path;
 import java.util.*;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -98,7 +100,7 @@ public final class Streams {
         second = new Instance(servers, application, folder.resolve("second"));
         balanced(first, second);
         // Its folder was empty.
-        Clients.until("it restores what it has taken over", () -> !second.restored("counts").isEmpty());
+        until("it restores what it has taken over", () -> !second.restored("counts").isEmpty());
         writeDuring(() -> { });
         settled(first, second);
         exact();
@@ -129,7 +131,7 @@ public final class Streams {
     }
 
     private void purged() throws Exception {
-        Clients.until("the repartition topic's logs start later", () -> {
+        until("the repartition topic's logs start later", () -> {
             var starts = offsets(topic("words-repartition"), OffsetSpec.earliest());
             return offsets(topic("words-repartition"), OffsetSpec.latest()).entrySet().stream()
                 .allMatch(end -> end.getValue() == 0 || starts.get(end.getKey()) > 0);
@@ -137,6 +139,11 @@ public final class Streams {
     }
 
     // What the checks are made of.
+
+    /** Longer than for other clients: processes are started meanwhile, and members missed. */
+    private static void until(String what, Callable<Boolean> condition) throws Exception {
+        Clients.until(what, 60, condition);
+    }
 
     private String topic(String name) {
         return application + "-" + name;
@@ -165,7 +172,7 @@ public final class Streams {
                 throw new AssertionError("not acknowledged", error);
             }
         });
-        Clients.until("a hundred lines are acknowledged", () -> acknowledged.get() >= 100 || writer.isDone());
+        until("a hundred lines are acknowledged", () -> acknowledged.get() >= 100 || writer.isDone());
         event.run();
         over.set(true);
         writer.get(60, TimeUnit.SECONDS);
@@ -178,20 +185,26 @@ public final class Streams {
 
     /** The coordinator's view: both members have tasks, all partitions are given out; and the instances have begun with them. */
     private void balanced(Instance... instances) throws Exception {
-        Clients.until("the group is stable", () -> {
-            alive(instances);
-            var group = Clients.get(Clients.admin.describeConsumerGroups(List.of(application)).all()).get(application);
-            List<Integer> shares = group.members().stream()
-                .map(member -> member.assignment().topicPartitions().size()).collect(Collectors.toList());
-            return group.state() == ConsumerGroupState.STABLE && shares.size() == instances.length && !shares.contains(0)
-                && shares.stream().mapToInt(share -> share).sum() == 3 * PARTITIONS
-                && Arrays.stream(instances).allMatch(instance -> instance.said("state RUNNING"));
-        });
+        AtomicReference<String> last = new AtomicReference<>();
+        try {
+            until("the tasks are shared", () -> {
+                alive(instances);
+                var group = Clients.get(Clients.admin.describeConsumerGroups(List.of(application)).all()).get(application);
+                List<Integer> shares = group.members().stream()
+                    .map(member -> member.assignment().topicPartitions().size()).collect(Collectors.toList());
+                last.set(group.state() + ", with partitions " + shares);
+                return group.state() == ConsumerGroupState.STABLE && shares.size() == instances.length && !shares.contains(0)
+                    && shares.stream().mapToInt(share -> share).sum() == 3 * PARTITIONS
+                    && Arrays.stream(instances).allMatch(instance -> instance.said("state RUNNING"));
+            });
+        } catch (AssertionError late) {
+            throw new AssertionError(late.getMessage() + "; the group is " + last, late);
+        }
     }
 
     /** All that was written has been counted, and this is committed. */
     private void settled(Instance... instances) throws Exception {
-        Clients.until("all of the input is committed", () -> {
+        until("all of the input is committed", () -> {
             alive(instances);
             var committed = Clients.get(Clients.admin.listConsumerGroupOffsets(application).partitionsToOffsetAndMetadata());
             // In the order of their ways: what is committed here is in the log of the next.
@@ -245,7 +258,7 @@ public final class Streams {
         Map<String, String> results = new TreeMap<>();
         try (var consumer = Clients.consumer(null, Map.of())) {
             consumer.assign(ends.keySet());
-            Clients.until("the results are read", () -> {
+            until("the results are read", () -> {
                 consumer.poll(java.time.Duration.ofMillis(200)).forEach(record -> results.put(record.key(), record.value()));
                 return ends.entrySet().stream().allMatch(end -> consumer.position(end.getKey()) >= end.getValue());
             });

@@ -15,7 +15,7 @@ import org.apache.kafka.streams.state.WindowStore;
 
 /**
  * `WordCount SERVERS APPLICATION FOLDER`: one instance of the application; ends cleanly when asked to terminate. It prints its
- * states, and how many records each partition of a store was restored from. Everything it finds goes to one topic:
+ * states, and the records that each partition of a store is restored from. Everything it finds goes to one topic:
  * <pre>
  * WORD         how often it was seen
  * WORD@START   how often in the hour that starts there
@@ -77,12 +77,13 @@ public final class WordCount {
         @Override
         public void onRestoreStart(TopicPartition partition, String store, long start, long end) { }
 
+        /** By batch: a task that is moved on before it has all isn't told of an end. */
         @Override
-        public void onBatchRestored(TopicPartition partition, String store, long end, long count) { }
-
-        @Override
-        public void onRestoreEnd(TopicPartition partition, String store, long count) {
+        public void onBatchRestored(TopicPartition partition, String store, long end, long count) {
             System.out.println("restored " + store + " " + partition.partition() + " " + count);
         }
+
+        @Override
+        public void onRestoreEnd(TopicPartition partition, String store, long count) { }
     }
 }
