@@ -57,11 +57,14 @@ start_cluster() {
     "$KLAMM_BIN" server "$WORK/$n/server.properties" >"$WORK/$n/node.log" 2>&1 </dev/null &
     node_pids+=($!)
   done
-  for _ in $(seq 300); do
+  local end=$((SECONDS + 60)) pid
+  while [ $SECONDS -lt $end ]; do
     [ "$(kcat -b "$BOOTSTRAP" -m 2 -L 2>/dev/null | grep -c '^  broker ')" = 3 ] && return
+    # Another program may have taken a port between the look at it and the start.
+    for pid in "${node_pids[@]}"; do kill -0 "$pid" 2>/dev/null || break 2; done
     sleep 0.2
   done
-  echo "the three brokers didn't appear within a minute" >&2
+  echo "the three brokers didn't appear within a minute, or one of them has ended" >&2
   cluster_logs >&2
   return 1
 }
