@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# run.sh [PART..]   real clients against three Klamm nodes. Default, in this order: kcat old python java tools streams connect go node
-#                   rust dump
+# run.sh [PART..]   real clients against three Klamm nodes. Default, in this order: kcat old python java tools side-by-side streams
+#                   connect go node rust dump
 #
 #   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
 #   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
 #   streams   Kafka Streams 4.3.1, 3.9.1 and 2.8.2        connect  Kafka Connect 4.3.1, standalone and distributed
 #   go        franz-go, sarama, kafka-go                  node     kafkajs, @platformatic/kafka, kafka-javascript
+#   side-by-side  Kafka's tools and Klamm's of the same names, with the same arguments: the same output
 #   old       kcat's checks with librdkafka 1.9.2         rust     rskafka
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
 #
@@ -48,13 +49,13 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools streams connect go node rust dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools side-by-side streams connect go node rust dump)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
   LOG_DIRS="$WORK/1/data $WORK/2/data $WORK/3/data"
 fi
-export BOOTSTRAP METRICS=${METRICS:-} LOG_DIRS=${LOG_DIRS:-}
+export KLAMM_BIN BOOTSTRAP METRICS=${METRICS:-} LOG_DIRS=${LOG_DIRS:-}
 for name in "${parts[@]}"; do
   case $name in
     kcat) part kcat bash "$here/kcat.sh" ;;
@@ -62,6 +63,7 @@ for name in "${parts[@]}"; do
     python) part python bash "$here/python/run.sh" ;;
     java) part java bash "$here/java/run.sh" ;;
     tools) part tools bash "$here/java/tools.sh" ;;
+    side-by-side) part side-by-side bash "$here/tools-side-by-side.sh" ;;
     streams) part streams bash "$here/java/streams.sh" ;;
     connect) part connect bash "$here/connect/run.sh" ;;
     go) part go bash "$here/go/run.sh" ;;

@@ -9,6 +9,8 @@ use tokio::runtime::Runtime;
 
 use super::bench::BenchCommand;
 use super::cluster::ClusterCommand;
+use super::completion::CompletionArgs;
+use super::config::ConfigCommand;
 use super::consume::ConsumeArgs;
 use super::group::GroupCommand;
 use super::healthcheck::HealthcheckArgs;
@@ -27,7 +29,10 @@ pub(crate) enum Command {
     /// List, describe, reset and delete consumer groups.
     #[command(subcommand)]
     Group(GroupCommand),
-    /// Look at the cluster: nodes, roles, metadata quorum, partitions that need care.
+    /// Look at configurations, set and delete them while the cluster runs.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at the cluster, move partitions, elect leaders, empty a broker.
     #[command(subcommand)]
     Cluster(ClusterCommand),
     /// Look at the metadata quorum, change its voters, recover it.
@@ -44,12 +49,14 @@ pub(crate) enum Command {
     Bench(Box<BenchCommand>),
     /// Ask a node whether it is ready: exit code 0 when it is. For containers.
     Healthcheck(HealthcheckArgs),
+    /// Print the script that lets a shell complete klamm's commands.
+    Completion(CompletionArgs),
 }
 
-/// Runs a command to its end; errors go to standard error and make the exit code 1.
+/// Runs a command to its end; errors go to standard error and make the exit code 1. `whole` is the program with all its commands.
 #[must_use]
-pub(crate) fn run(command: Command) -> ExitCode {
-    match execute(command) {
+pub(crate) fn run(command: Command, whole: clap::Command) -> ExitCode {
+    match execute(command, whole) {
         Ok(()) => ExitCode::SUCCESS,
         // `klamm consume … | head`: the reader has what it wanted.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -60,10 +67,11 @@ pub(crate) fn run(command: Command) -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<()> {
+fn execute(command: Command, whole: clap::Command) -> anyhow::Result<()> {
     match command {
         Command::Topic(command) => runtime()?.block_on(command.run()),
         Command::Group(command) => runtime()?.block_on(command.run()),
+        Command::Config(command) => runtime()?.block_on(command.run()),
         Command::Cluster(command) => runtime()?.block_on(command.run()),
         Command::Quorum(command) => runtime()?.block_on(command.run()),
         Command::Produce(args) => args.run(&runtime()?),
@@ -71,18 +79,19 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Verify(args) => args.run(),
         Command::Bench(command) => command.run(),
         Command::Healthcheck(args) => args.run(),
+        Command::Completion(args) => args.run(whole),
     }
 }
 
 /// One thread is enough for one command, and starts sooner.
-fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the system gave no event loop")
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())

@@ -17,11 +17,11 @@ const DEFAULT_BOOTSTRAP: &str = "127.0.0.1:9092";
 const BOOTSTRAP_VARIABLE: &str = "KLAMM_BOOTSTRAP";
 
 /// What Kafka's brokers see as the client's name.
-pub(super) const CLIENT_ID: &str = "klamm-cli";
+pub(crate) const CLIENT_ID: &str = "klamm-cli";
 
 /// How to reach the cluster.
 #[derive(Debug, Args)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// Brokers to ask, separated by commas [default: $KLAMM_BOOTSTRAP, or 127.0.0.1:9092]
     #[arg(short = 'b', long = "bootstrap-server", value_name = "HOST:PORT,…")]
     bootstrap_server: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// To these brokers, whatever the command line says.
-    pub(super) fn to(bootstrap: String, timeout: Duration) -> Self {
+    pub(crate) fn to(bootstrap: String, timeout: Duration) -> Self {
         Self {
             bootstrap_server: Some(bootstrap),
             timeout: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
@@ -40,18 +40,18 @@ impl Connection {
     }
 
     /// Whether somebody has said where the cluster is.
-    pub(super) fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.bootstrap_server.is_some() || std::env::var_os(BOOTSTRAP_VARIABLE).is_some()
     }
 
     /// One for each of the bootstrap servers.
-    pub(super) fn each(&self) -> Vec<Self> {
+    pub(crate) fn each(&self) -> Vec<Self> {
         let addresses = addresses(&self.bootstrap()).into_iter();
         addresses.map(|address| Self::to(address, self.timeout())).collect()
     }
 
     /// The addresses as librdkafka takes them.
-    pub(super) fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         let given = self
             .bootstrap_server
             .clone()
@@ -62,17 +62,17 @@ impl Connection {
     }
 
     /// How long to wait for one answer.
-    pub(super) fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.timeout))
     }
 
     /// The same for requests that carry their own.
-    pub(super) fn timeout_ms(&self) -> i32 {
+    pub(crate) fn timeout_ms(&self) -> i32 {
         i32::try_from(self.timeout).unwrap_or(i32::MAX)
     }
 
     /// Connects to whichever of the bootstrap servers answers first: a silent one costs nothing.
-    pub(super) async fn connect(&self) -> Result<Cluster> {
+    pub(crate) async fn connect(&self) -> Result<Cluster> {
         let bootstrap = self.bootstrap();
         let addresses = addresses(&bootstrap);
         let timeout = self.timeout();
@@ -122,19 +122,19 @@ fn addresses(bootstrap: &str) -> Vec<String> {
 
 /// A connection to one broker of the cluster.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
     timeout: Duration,
 }
 
 impl Cluster {
     /// One call. Errors in the response are the caller's to look for.
-    pub(super) async fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
+    pub(crate) async fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
         Ok(self.client.call(request, self.timeout).await?)
     }
 
     /// The newest version that both sides speak, if there is one.
-    pub(super) fn version_of<R: Request>(&self) -> Option<i16> {
+    pub(crate) fn version_of<R: Request>(&self) -> Option<i16> {
         self.client.version_of::<R>(i16::MAX)
     }
 }

@@ -22,10 +22,10 @@ use super::record_format::{RecordFormat, json_of};
 use super::topic::describe_topics;
 
 /// librdkafka wants a group even where none is used; this one never joins nor commits.
-const NO_GROUP: &str = "klamm-consume-without-group";
+pub(crate) const NO_GROUP: &str = "klamm-consume-without-group";
 
 /// Printed at once when no further record is waiting, and at the latest when so much has gathered.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// `klamm consume`.
 #[derive(Debug, Args)]
@@ -218,7 +218,7 @@ impl ConsumeArgs {
 }
 
 /// Errors that librdkafka gets over by itself.
-fn is_passing(error: &KafkaError) -> bool {
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(
@@ -235,7 +235,8 @@ fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
-fn flush(buffer: &mut Vec<u8>) -> Result<()> {
+/// Writes what has gathered to standard output.
+pub(crate) fn flush(buffer: &mut Vec<u8>) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(buffer)?;
     out.flush()?;

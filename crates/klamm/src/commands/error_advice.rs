@@ -1,29 +1,62 @@
 //! Kafka's error codes in words that say what to do next.
 
-use anyhow::{Error, anyhow};
+use std::fmt;
+
+use anyhow::Error;
 use types::ErrorCode;
 
 /// What to do when nobody answers.
-pub(super) const CONNECT_ADVICE: &str =
+pub(crate) const CONNECT_ADVICE: &str =
     "start a cluster with `klamm dev`, or name one with --bootstrap-server or KLAMM_BOOTSTRAP";
 
+/// An error out of a response: what was tried, and what the broker said to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    what: String,
+    code: i16,
+    message: Option<String>,
+}
+
+impl Refusal {
+    /// Kafka's number of the error.
+    pub(crate) fn code(&self) -> i16 {
+        self.code
+    }
+
+    /// The broker's own words, if it had any.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = ErrorCode::from_code(self.code);
+        write!(f, "{} failed with ", self.what)?;
+        if error == ErrorCode::UnknownServerError && self.code != error.code() {
+            write!(f, "error {}", self.code)?;
+        } else {
+            write!(f, "{}", error.name())?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        advice(error).map_or(Ok(()), |text| write!(f, "\n{text}"))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// An error out of a response, `None` when there is none. `what` says what was tried, `message` is the broker's own.
-pub(super) fn refusal(what: &str, code: i16, message: Option<&str>) -> Option<Error> {
-    let error = ErrorCode::from_code(code);
-    if error.is_none() {
+pub(crate) fn refusal(what: &str, code: i16, message: Option<&str>) -> Option<Error> {
+    if ErrorCode::from_code(code).is_none() {
         return None;
     }
-    let name = if error == ErrorCode::UnknownServerError && code != error.code() {
-        format!("error {code}")
-    } else {
-        error.name()
-    };
-    let said = message
-        .filter(|text| !text.is_empty())
-        .map(|text| format!(": {text}"))
-        .unwrap_or_default();
-    let next = advice(error).map(|text| format!("\n{text}")).unwrap_or_default();
-    Some(anyhow!("{what} failed with {name}{said}{next}"))
+    Some(Error::new(Refusal {
+        what: what.to_owned(),
+        code,
+        message: message.filter(|text| !text.is_empty()).map(str::to_owned),
+    }))
 }
 
 fn advice(error: ErrorCode) -> Option<&'static str> {
@@ -53,6 +86,10 @@ fn advice(error: ErrorCode) -> Option<&'static str> {
         ErrorCode::TopicDeletionDisabled => "the brokers run with delete.topic.enable=false",
         ErrorCode::TopicAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed => {
             "the cluster's access rules don't allow it to this client"
+        }
+        ErrorCode::NoReassignmentInProgress => "see what moves now with `klamm cluster reassign --list`",
+        ErrorCode::PreferredLeaderNotAvailable => {
+            "the preferred replica isn't in sync or not alive: see `klamm topic describe`"
         }
         ErrorCode::ReassignmentInProgress => "wait for the reassignment to finish, then try again",
         ErrorCode::PolicyViolation => "the cluster's own policy refuses it",

@@ -1,4 +1,4 @@
-//! The operator's commands: topics, the cluster, producing and consuming, verifying, measuring, the container's health check.
+//! The operator's commands: topics, configurations, the cluster, producing and consuming, verifying, measuring, the container's health check.
 //!
 //! They know nothing of a node's inside: `topic` and `cluster` speak Kafka's protocol through `wire`'s client, `produce`,
 //! `consume`, `verify` and `bench` use librdkafka, so all of them work against Apache Kafka, too. Results go to standard output, as
@@ -6,23 +6,25 @@
 //! [`Command`]'s variants to its own and calls [`run`].
 
 mod bench;
-mod brokers;
-mod cluster;
+pub(crate) mod brokers;
+pub(crate) mod cluster;
 mod cluster_state;
 mod command;
-mod connection;
-mod consume;
+mod completion;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod consume;
 mod duration;
-mod error_advice;
-mod group;
+pub(crate) mod error_advice;
+pub(crate) mod group;
 mod healthcheck;
-mod output;
-mod produce;
+pub(crate) mod output;
+pub(crate) mod produce;
 mod progress;
-mod quiet;
-mod quorum;
+pub(crate) mod quiet;
+pub(crate) mod quorum;
 mod record_format;
-mod topic;
+pub(crate) mod topic;
 mod verify;
 
-pub(crate) use command::{Command, run};
+pub(crate) use command::{Command, is_broken_pipe, run, runtime};

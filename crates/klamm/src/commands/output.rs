@@ -11,7 +11,7 @@ use serde::Serialize;
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum OutputFormat {
+pub(crate) enum OutputFormat {
     /// For people.
     Table,
     /// For programs.
@@ -20,7 +20,7 @@ pub(super) enum OutputFormat {
 
 /// The choice of it.
 #[derive(Debug, Args)]
-pub(super) struct Output {
+pub(crate) struct Output {
     /// For people or for programs
     #[arg(short = 'o', long, value_enum, default_value = "table")]
     output: OutputFormat,
@@ -28,12 +28,12 @@ pub(super) struct Output {
 
 impl Output {
     /// Whether programs read it.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.output == OutputFormat::Json
     }
 
     /// Writes the result in the form that was asked for.
-    pub(super) fn write<T: Serialize>(&self, result: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+    pub(crate) fn write<T: Serialize>(&self, result: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
         let text = match self.output {
             OutputFormat::Json => serde_json::to_string_pretty(result)?,
             OutputFormat::Table => table(result),
@@ -43,7 +43,7 @@ impl Output {
 }
 
 /// A line to standard output.
-pub(super) fn write_line(text: &str) -> Result<()> {
+pub(crate) fn write_line(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()?;
@@ -51,25 +51,25 @@ pub(super) fn write_line(text: &str) -> Result<()> {
 }
 
 /// What went wrong, to standard error.
-pub(super) fn report_error(error: &anyhow::Error) {
+pub(crate) fn report_error(error: &anyhow::Error) {
     // Nobody is left to tell when standard error is closed, too.
     let _ = writeln!(io::stderr(), "error: {error:#}");
 }
 
 /// What happened besides, to standard error.
-pub(super) fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Says once, however often librdkafka tries, that nobody is reachable.
 #[derive(Debug, Default)]
-pub(super) struct UnreachableNote {
+pub(crate) struct UnreachableNote {
     is_given: AtomicBool,
 }
 
 impl UnreachableNote {
     /// Looks at an error of librdkafka's own threads.
-    pub(super) fn on_error(&self, error: &KafkaError, reason: &str) {
+    pub(crate) fn on_error(&self, error: &KafkaError, reason: &str) {
         let is_down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
         if is_down && !self.is_given.swap(true, Ordering::Relaxed) {
             note(&format!("no broker is reachable, still trying: {reason}"));
@@ -78,7 +78,7 @@ impl UnreachableNote {
 }
 
 /// A table with a header and no borders, so that lines can be cut and grepped.
-pub(super) fn table<R, C>(header: &[&str], rows: R) -> String
+pub(crate) fn table<R, C>(header: &[&str], rows: R) -> String
 where
     R: IntoIterator<Item = C>,
     C: IntoIterator<Item = String>,
@@ -98,7 +98,7 @@ where
 }
 
 /// Ids as Kafka's tools write them: `1,2,3`, and `-` for none.
-pub(super) fn join_ids(ids: &[i32]) -> String {
+pub(crate) fn join_ids(ids: &[i32]) -> String {
     if ids.is_empty() {
         "-".to_owned()
     } else {

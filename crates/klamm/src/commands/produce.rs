@@ -89,11 +89,28 @@ pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
 
 /// What became of the records; librdkafka calls it from its own thread.
 #[derive(Debug)]
-struct Deliveries {
+pub(crate) struct Deliveries {
     verbose: bool,
     unreachable: UnreachableNote,
     delivered: AtomicU64,
     failed: AtomicU64,
+}
+
+impl Deliveries {
+    /// Nothing yet. `verbose`: each is told on standard output.
+    pub(crate) fn new(verbose: bool) -> Self {
+        Self {
+            verbose,
+            unreachable: UnreachableNote::default(),
+            delivered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Records that were not written.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
 }
 
 impl ClientContext for Deliveries {
@@ -139,12 +156,7 @@ impl ProduceArgs {
     /// only; librdkafka has threads of its own, and reading standard input blocks.
     pub(super) fn run(self, runtime: &Runtime) -> Result<()> {
         drop(runtime.block_on(self.connection.connect())?);
-        let context = Deliveries {
-            verbose: self.verbose,
-            unreachable: UnreachableNote::default(),
-            delivered: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-        };
+        let context = Deliveries::new(self.verbose);
         let producer: ThreadedProducer<Deliveries> = self
             .config()
             .create_with_context(context)
@@ -222,7 +234,7 @@ impl ProduceArgs {
         config
     }
 
-    /// Hands one record to librdkafka, waiting while its queue is full.
+    /// Makes a record of a line.
     fn send(&self, producer: &ThreadedProducer<Deliveries>, line: &[u8]) -> Result<()> {
         let (key, value) = match self
             .key
@@ -248,17 +260,22 @@ impl ProduceArgs {
             });
             record = record.headers(headers);
         }
-        loop {
-            match producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    // Its error says only that the queue isn't empty yet.
-                    let _ = producer.flush(QUEUE_FULL_PAUSE);
-                }
-                Err((error, _)) => {
-                    return Err(error).with_context(|| format!("a record for {} was refused", self.topic));
-                }
+        enqueue(producer, record)
+    }
+}
+
+/// Hands a record to librdkafka, waiting while its queue is full.
+pub(crate) fn enqueue(producer: &ThreadedProducer<Deliveries>, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<()> {
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                record = back;
+                // Its error says only that the queue isn't empty yet.
+                let _ = producer.flush(QUEUE_FULL_PAUSE);
+            }
+            Err((error, record)) => {
+                return Err(error).with_context(|| format!("a record for {} was refused", record.topic));
             }
         }
     }

@@ -9,7 +9,7 @@ use super::output::UnreachableNote;
 
 /// Silences librdkafka's log: what matters comes as an error.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     unreachable: UnreachableNote,
 }
 

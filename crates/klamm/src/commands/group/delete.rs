@@ -31,7 +31,7 @@ struct DeletedGroups {
 }
 
 impl DeleteArgs {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let (mut brokers, _) = Brokers::of(&self.connection).await?;
         for name in &self.names {
             let coordinator = coordinator_of(&mut brokers, name).await?;

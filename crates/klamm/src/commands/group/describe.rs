@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::list::listed_groups;
 use super::members::{GroupMember, members_of};
-use super::offsets::{LATEST, TopicPartition, age_ms, committed_offsets, leaders, offsets_at};
+use super::offsets::{CommittedOffset, LATEST, TopicPartition, age_ms, committed_offsets, leaders, offsets_at};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
 use crate::commands::output::{Output, table};
@@ -54,7 +54,7 @@ struct DescribedPartition {
 }
 
 impl DescribeArgs {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let (mut brokers, metadata) = Brokers::of(&self.connection).await?;
         let mut groups = listed_groups(&mut brokers).await?;
         for name in &self.names {
@@ -91,7 +91,7 @@ async fn partitions(
     brokers: &mut Brokers,
     leaders: &BTreeMap<TopicPartition, i32>,
     members: &[GroupMember],
-    committed: &BTreeMap<TopicPartition, i64>,
+    committed: &BTreeMap<TopicPartition, CommittedOffset>,
 ) -> Result<Vec<DescribedPartition>> {
     let mut owners: BTreeMap<TopicPartition, Option<&GroupMember>> =
         committed.keys().map(|place| (place.clone(), None)).collect();
@@ -103,7 +103,7 @@ async fn partitions(
     let ends = offsets_at(brokers, leaders, owners.keys(), LATEST).await?;
     let mut described = Vec::new();
     for (place, owner) in owners {
-        let offset = committed.get(&place).copied();
+        let offset = committed.get(&place).map(|committed| committed.offset);
         let end = ends.get(&place).and_then(|found| found.ok().flatten());
         let lag = offset.zip(end).map(|(offset, end)| (end - offset).max(0));
         let lag_ms = match (lag, offset, leaders.get(&place)) {

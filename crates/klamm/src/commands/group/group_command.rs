@@ -26,7 +26,7 @@ pub(crate) enum GroupCommand {
 }
 
 impl GroupCommand {
-    pub(in crate::commands) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         match self {
             Self::List(args) => args.run().await,
             Self::Describe(args) => args.run().await,
@@ -37,7 +37,7 @@ impl GroupCommand {
 }
 
 /// The broker that coordinates the group. Any broker knows.
-pub(super) async fn coordinator_of(brokers: &mut Brokers, group: &str) -> Result<i32> {
+pub(crate) async fn coordinator_of(brokers: &mut Brokers, group: &str) -> Result<i32> {
     let key = StrBytes::from_string(group.to_owned());
     let request = FindCoordinatorRequest::default()
         .with_key_type(0)

@@ -22,19 +22,19 @@ pub(crate) struct ListArgs {
 /// A group as its coordinator lists it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ListedGroup {
-    pub(super) group: String,
+pub(crate) struct ListedGroup {
+    pub(crate) group: String,
     /// `classic` or `consumer`.
     #[serde(rename = "type")]
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// `consumer`, `connect`, …; empty for a group that only commits.
-    pub(super) protocol: String,
-    pub(super) state: String,
-    pub(super) coordinator: i32,
+    pub(crate) protocol: String,
+    pub(crate) state: String,
+    pub(crate) coordinator: i32,
 }
 
 /// All groups, by name. Each broker lists those that it coordinates.
-pub(super) async fn listed_groups(brokers: &mut Brokers) -> Result<Vec<ListedGroup>> {
+pub(crate) async fn listed_groups(brokers: &mut Brokers) -> Result<Vec<ListedGroup>> {
     let mut groups = Vec::new();
     for broker in brokers.ids() {
         let response = brokers.call(broker, &ListGroupsRequest::default()).await?;
@@ -55,7 +55,7 @@ pub(super) async fn listed_groups(brokers: &mut Brokers) -> Result<Vec<ListedGro
 }
 
 impl ListArgs {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let (mut brokers, _) = Brokers::of(&self.connection).await?;
         let groups = listed_groups(&mut brokers).await?;
         self.output.write(&groups, |groups| {

@@ -15,18 +15,18 @@ use crate::commands::error_advice::refusal;
 /// A member.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct GroupMember {
-    pub(super) member: String,
+pub(crate) struct GroupMember {
+    pub(crate) member: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) instance: Option<String>,
-    pub(super) client: String,
-    pub(super) host: String,
+    pub(crate) instance: Option<String>,
+    pub(crate) client: String,
+    pub(crate) host: String,
     /// By topic.
-    pub(super) partitions: BTreeMap<String, Vec<i32>>,
+    pub(crate) partitions: BTreeMap<String, Vec<i32>>,
 }
 
 /// The members of a group, as its coordinator knows them.
-pub(super) async fn members_of(brokers: &mut Brokers, group: &ListedGroup) -> Result<Vec<GroupMember>> {
+pub(crate) async fn members_of(brokers: &mut Brokers, group: &ListedGroup) -> Result<Vec<GroupMember>> {
     let id = GroupId(StrBytes::from_string(group.group.clone()));
     let what = format!("describing group {}", group.group);
     if group.kind == "consumer" {
@@ -77,7 +77,7 @@ pub(super) async fn members_of(brokers: &mut Brokers, group: &ListedGroup) -> Re
 
 /// What a consumer of the classic protocol was given (`ConsumerProtocolAssignment`). The bytes are the group's leader's own: nothing is
 /// believed of them.
-fn classic_assignment(mut bytes: Bytes) -> BTreeMap<String, Vec<i32>> {
+pub(crate) fn classic_assignment(mut bytes: Bytes) -> BTreeMap<String, Vec<i32>> {
     let mut read = || {
         let _version = bytes.try_get_i16().ok()?;
         let mut topics = BTreeMap::new();

@@ -17,31 +17,39 @@ use crate::commands::brokers::Brokers;
 use crate::commands::error_advice::refusal;
 
 /// A topic's name and a partition's number.
-pub(super) type TopicPartition = (String, i32);
+pub(crate) type TopicPartition = (String, i32);
 
 /// By partition: the offset, none where there is no such record, or Kafka's error code.
-pub(super) type FoundOffsets = BTreeMap<TopicPartition, Result<Option<i64>, i16>>;
+pub(crate) type FoundOffsets = BTreeMap<TopicPartition, Result<Option<i64>, i16>>;
 
 /// ListOffsets: the first record that is kept.
-pub(super) const EARLIEST: i64 = -2;
+pub(crate) const EARLIEST: i64 = -2;
 /// ListOffsets: behind the last committed record.
-pub(super) const LATEST: i64 = -1;
+pub(crate) const LATEST: i64 = -1;
 /// Later ones name topics by their ids only.
 const OFFSET_FETCH_VERSION_MAX: i16 = 9;
 const FETCH_VERSION_MAX: i16 = 12;
 /// No replica: a client.
 const NO_REPLICA: BrokerId = BrokerId(-1);
 
-pub(super) fn topic_name(name: &str) -> TopicName {
+pub(crate) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
+/// An offset that a group has committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommittedOffset {
+    pub(crate) offset: i64,
+    /// Of the last record before it, if the member that committed it knew.
+    pub(crate) leader_epoch: Option<i32>,
+}
+
 /// What the group has committed; the other partitions have nothing.
-pub(super) async fn committed_offsets(
+pub(crate) async fn committed_offsets(
     brokers: &mut Brokers,
     coordinator: i32,
     group: &str,
-) -> Result<BTreeMap<TopicPartition, i64>> {
+) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
     let asked = OffsetFetchRequestGroup::default()
         .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
         .with_topics(None);
@@ -62,7 +70,11 @@ pub(super) async fn committed_offsets(
                 .iter()
                 .filter(|partition| partition.committed_offset >= 0)
             {
-                committed.insert((name.clone(), partition.partition_index), partition.committed_offset);
+                let offset = CommittedOffset {
+                    offset: partition.committed_offset,
+                    leader_epoch: Some(partition.committed_leader_epoch).filter(|epoch| *epoch >= 0),
+                };
+                committed.insert((name.clone(), partition.partition_index), offset);
             }
         }
     }
@@ -70,7 +82,7 @@ pub(super) async fn committed_offsets(
 }
 
 /// Who leads what.
-pub(super) fn leaders(metadata: &MetadataResponse) -> BTreeMap<TopicPartition, i32> {
+pub(crate) fn leaders(metadata: &MetadataResponse) -> BTreeMap<TopicPartition, i32> {
     let topics = metadata
         .topics
         .iter()
@@ -85,7 +97,7 @@ pub(super) fn leaders(metadata: &MetadataResponse) -> BTreeMap<TopicPartition, i
 
 /// The offset of each partition's first record at or after `timestamp`, or a special one. Partitions without a leader are
 /// missing.
-pub(super) async fn offsets_at(
+pub(crate) async fn offsets_at(
     brokers: &mut Brokers,
     leaders: &BTreeMap<TopicPartition, i32>,
     wanted: impl IntoIterator<Item = &TopicPartition>,
@@ -127,7 +139,7 @@ pub(super) async fn offsets_at(
 }
 
 /// How long ago the record at `offset` was written, in milliseconds: the time that a group is behind. By its batch's first timestamp.
-pub(super) async fn age_ms(
+pub(crate) async fn age_ms(
     brokers: &mut Brokers,
     leader: i32,
     place: &TopicPartition,

@@ -13,7 +13,7 @@ use wire::protocol::StrBytes;
 use super::group_command::coordinator_of;
 use super::list::listed_groups;
 use super::offsets::{
-    EARLIEST, FoundOffsets, LATEST, TopicPartition, committed_offsets, leaders, offsets_at, topic_name,
+    CommittedOffset, EARLIEST, FoundOffsets, LATEST, TopicPartition, committed_offsets, leaders, offsets_at, topic_name,
 };
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
@@ -98,7 +98,7 @@ fn found(offsets: &FoundOffsets, place: &TopicPartition) -> Result<Option<i64>> 
 }
 
 impl ResetOffsetsArgs {
-    pub(super) async fn run(self) -> Result<()> {
+    pub(crate) async fn run(self) -> Result<()> {
         let (mut brokers, metadata) = Brokers::of(&self.connection).await?;
         let listed = listed_groups(&mut brokers).await?;
         if let Some(group) = listed.iter().find(|group| group.group == self.name) {
@@ -115,10 +115,10 @@ impl ResetOffsetsArgs {
         let wanted = self.wanted(&leaders, &before)?;
         let after = self.targets(&mut brokers, &leaders, &wanted, &before).await?;
         if self.execute {
-            self.commit(&mut brokers, coordinator, &after).await?;
+            commit_offsets(&mut brokers, coordinator, &self.name, &after).await?;
         }
         let partitions = after.into_iter().map(|(place, after)| ResetPartition {
-            before: before.get(&place).copied(),
+            before: before.get(&place).map(|before| before.offset),
             topic: place.0,
             partition: place.1,
             after,
@@ -150,7 +150,7 @@ impl ResetOffsetsArgs {
     fn wanted(
         &self,
         leaders: &BTreeMap<TopicPartition, i32>,
-        committed: &BTreeMap<TopicPartition, i64>,
+        committed: &BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<BTreeSet<TopicPartition>> {
         if self.all_topics {
             let topics: BTreeSet<&str> = committed.keys().map(|(topic, _)| topic.as_str()).collect();
@@ -188,7 +188,7 @@ impl ResetOffsetsArgs {
         brokers: &mut Brokers,
         leaders: &BTreeMap<TopicPartition, i32>,
         wanted: &BTreeSet<TopicPartition>,
-        committed: &BTreeMap<TopicPartition, i64>,
+        committed: &BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<BTreeMap<TopicPartition, i64>> {
         let starts = offsets_at(brokers, leaders, wanted, EARLIEST).await?;
         let ends = offsets_at(brokers, leaders, wanted, LATEST).await?;
@@ -225,7 +225,7 @@ impl ResetOffsetsArgs {
                         place.1, place.0
                     )
                 })?;
-                from.saturating_add(records)
+                from.offset.saturating_add(records)
             } else if since.is_some() {
                 // Nothing so young: behind the last record, as Kafka's tool does.
                 found(&at_time, place)?.unwrap_or(end)
@@ -236,39 +236,40 @@ impl ResetOffsetsArgs {
         }
         Ok(targets)
     }
+}
 
-    async fn commit(
-        &self,
-        brokers: &mut Brokers,
-        coordinator: i32,
-        offsets: &BTreeMap<TopicPartition, i64>,
-    ) -> Result<()> {
-        let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
-        for ((topic, index), offset) in offsets {
-            let partition = OffsetCommitRequestPartition::default()
-                .with_partition_index(*index)
-                .with_committed_offset(*offset)
-                .with_committed_metadata(Some(StrBytes::default()));
-            topics.entry(topic).or_default().push(partition);
-        }
-        let topics = topics.into_iter().map(|(name, partitions)| {
-            OffsetCommitRequestTopic::default()
-                .with_name(topic_name(name))
-                .with_partitions(partitions)
-        });
-        let request = OffsetCommitRequest::default()
-            .with_group_id(GroupId(StrBytes::from_string(self.name.clone())))
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(topics.collect());
-        let response = brokers.call_up_to(coordinator, &request, COMMIT_VERSION_MAX).await?;
-        for topic in response.topics {
-            for partition in &topic.partitions {
-                let what = format!("committing {}-{}", topic.name.as_str(), partition.partition_index);
-                if let Some(error) = refusal(&what, partition.error_code, None) {
-                    return Err(error);
-                }
+/// Commits offsets for a group that nobody is in.
+pub(crate) async fn commit_offsets(
+    brokers: &mut Brokers,
+    coordinator: i32,
+    group: &str,
+    offsets: &BTreeMap<TopicPartition, i64>,
+) -> Result<()> {
+    let mut topics: BTreeMap<&str, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for ((topic, index), offset) in offsets {
+        let partition = OffsetCommitRequestPartition::default()
+            .with_partition_index(*index)
+            .with_committed_offset(*offset)
+            .with_committed_metadata(Some(StrBytes::default()));
+        topics.entry(topic).or_default().push(partition);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        OffsetCommitRequestTopic::default()
+            .with_name(topic_name(name))
+            .with_partitions(partitions)
+    });
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(topics.collect());
+    let response = brokers.call_up_to(coordinator, &request, COMMIT_VERSION_MAX).await?;
+    for topic in response.topics {
+        for partition in &topic.partitions {
+            let what = format!("committing {}-{}", topic.name.as_str(), partition.partition_index);
+            if let Some(error) = refusal(&what, partition.error_code, None) {
+                return Err(error);
             }
         }
-        Ok(())
     }
+    Ok(())
 }

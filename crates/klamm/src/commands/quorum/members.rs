@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 use types::DirectoryId;
 use wire::messages::describe_quorum_request::{PartitionData, TopicData};
+use wire::messages::describe_quorum_response::{Node as QuorumNode, PartitionData as QuorumState};
 use wire::messages::{DescribeQuorumRequest, TopicName};
 use wire::protocol::StrBytes;
 
@@ -18,29 +19,29 @@ const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Leader, voters and observers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::commands) struct QuorumDescription {
+pub(crate) struct QuorumDescription {
     /// The active controller.
-    pub(in crate::commands) leader: Option<i32>,
+    pub(crate) leader: Option<i32>,
     /// Counts elections.
     pub(super) epoch: i32,
     pub(super) high_watermark: i64,
     /// Ordered: the leader, the other voters, the observers.
-    pub(in crate::commands) replicas: Vec<QuorumReplica>,
+    pub(crate) replicas: Vec<QuorumReplica>,
 }
 
 /// One directory of one node.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::commands) struct QuorumReplica {
-    pub(in crate::commands) node: i32,
-    pub(in crate::commands) role: QuorumRole,
+pub(crate) struct QuorumReplica {
+    pub(crate) node: i32,
+    pub(crate) role: QuorumRole,
     pub(super) directory_id: Option<String>,
     pub(super) address: Option<String>,
     pub(super) log_end_offset: i64,
     /// Entries that it lacks, compared with the leader.
     pub(super) lag: Option<i64>,
     /// How long ago the leader last heard of it.
-    pub(in crate::commands) last_fetch_ms_ago: Option<i64>,
+    pub(crate) last_fetch_ms_ago: Option<i64>,
     /// How long ago it last had everything.
     pub(super) last_caught_up_ms_ago: Option<i64>,
 }
@@ -48,7 +49,7 @@ pub(in crate::commands) struct QuorumReplica {
 /// What a replica is to the quorum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::commands) enum QuorumRole {
+pub(crate) enum QuorumRole {
     Leader,
     Voter,
     Observer,
@@ -63,13 +64,13 @@ impl QuorumRole {
         }
     }
 
-    pub(in crate::commands) fn votes(self) -> bool {
+    pub(crate) fn votes(self) -> bool {
         self != Self::Observer
     }
 }
 
-/// Asks for it.
-pub(in crate::commands) async fn describe_quorum(cluster: &mut Cluster) -> Result<QuorumDescription> {
+/// The quorum as the broker tells it, and where its nodes are reached.
+pub(crate) async fn quorum_state(cluster: &mut Cluster) -> Result<(QuorumState, Vec<QuorumNode>)> {
     let topic = TopicData::default()
         .with_topic_name(TopicName(StrBytes::from_static_str(METADATA_TOPIC)))
         .with_partitions(vec![PartitionData::default().with_partition_index(0)]);
@@ -80,19 +81,24 @@ pub(in crate::commands) async fn describe_quorum(cluster: &mut Cluster) -> Resul
     if let Some(error) = refusal(what, response.error_code, response.error_message.as_deref()) {
         return Err(error);
     }
-    let addresses: BTreeMap<i32, String> = response
-        .nodes
+    let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
+    let partition = partition.ok_or_else(|| anyhow!("{what}: the answer holds no partition"))?;
+    if let Some(error) = refusal(what, partition.error_code, partition.error_message.as_deref()) {
+        return Err(error);
+    }
+    Ok((partition, response.nodes))
+}
+
+/// Asks for it.
+pub(crate) async fn describe_quorum(cluster: &mut Cluster) -> Result<QuorumDescription> {
+    let (partition, nodes) = quorum_state(cluster).await?;
+    let addresses: BTreeMap<i32, String> = nodes
         .iter()
         .filter_map(|node| {
             let listener = node.listeners.first()?;
             Some((node.node_id.0, format!("{}:{}", listener.host.as_str(), listener.port)))
         })
         .collect();
-    let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
-    let partition = partition.ok_or_else(|| anyhow!("{what}: the answer holds no partition"))?;
-    if let Some(error) = refusal(what, partition.error_code, partition.error_message.as_deref()) {
-        return Err(error);
-    }
     let leader = partition.leader_id.0;
     let state = partition
         .current_voters

@@ -7,5 +7,6 @@ mod quorum_command;
 mod recover;
 mod remove;
 
+pub(crate) use members::quorum_state;
 pub(super) use members::{QuorumDescription, describe_quorum};
 pub(super) use quorum_command::QuorumCommand;

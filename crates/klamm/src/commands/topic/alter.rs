@@ -4,20 +4,16 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 use wire::messages::create_partitions_request::CreatePartitionsTopic;
-use wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use wire::messages::{CreatePartitionsRequest, IncrementalAlterConfigsRequest, TopicName};
+use wire::messages::{CreatePartitionsRequest, TopicName};
 use wire::protocol::StrBytes;
 
-use super::describe::{TOPIC_RESOURCE, describe_one};
+use super::describe::describe_one;
 use super::topic_command::{ConfigAssignment, parse_config};
+use crate::commands::brokers::Brokers;
+use crate::commands::config::{ConfigChange, ConfigResource, ResourceType, alter_configs};
 use crate::commands::connection::{Cluster, Connection};
 use crate::commands::error_advice::refusal;
 use crate::commands::output::Output;
-
-/// IncrementalAlterConfigs: give a configuration a value.
-const SET: i8 = 0;
-/// IncrementalAlterConfigs: go back to the cluster's value.
-const DELETE: i8 = 1;
 
 /// `klamm topic alter`.
 #[derive(Debug, Args)]
@@ -61,7 +57,7 @@ impl AlterArgs {
         let mut cluster = self.connection.connect().await?;
         // IncrementalAlterConfigs comes first: it can be taken back, added partitions can't.
         if configs {
-            self.alter_configs(&mut cluster).await?;
+            self.alter_configs().await?;
         }
         if let Some(count) = self.partitions {
             self.add_partitions(&mut cluster, count).await?;
@@ -87,35 +83,15 @@ impl AlterArgs {
         })
     }
 
-    async fn alter_configs(&self, cluster: &mut Cluster) -> Result<()> {
-        let text = |text: &str| StrBytes::from_string(text.to_owned());
-        let set = self.configs.iter().map(|config| {
-            AlterableConfig::default()
-                .with_name(text(&config.key))
-                .with_config_operation(SET)
-                .with_value(Some(text(&config.value)))
-        });
-        let delete = self.delete_configs.iter().map(|key| {
-            AlterableConfig::default()
-                .with_name(text(key))
-                .with_config_operation(DELETE)
-                .with_value(None)
-        });
-        let resource = AlterConfigsResource::default()
-            .with_resource_type(TOPIC_RESOURCE)
-            .with_resource_name(text(&self.name))
-            .with_configs(set.chain(delete).collect());
-        let request = IncrementalAlterConfigsRequest::default()
-            .with_resources(vec![resource])
-            .with_validate_only(self.dry_run);
-        let response = cluster.call(&request).await?;
-        let what = format!("changing the configurations of topic {}", self.name);
-        for result in response.responses {
-            if let Some(error) = refusal(&what, result.error_code, result.error_message.as_deref()) {
-                return Err(error);
-            }
-        }
-        Ok(())
+    async fn alter_configs(&self) -> Result<()> {
+        let set = self
+            .configs
+            .iter()
+            .map(|config| ConfigChange::set(&config.key, &config.value));
+        let delete = self.delete_configs.iter().map(ConfigChange::delete);
+        let topic = ConfigResource::new(ResourceType::Topic, &self.name);
+        let mut brokers = Brokers::reach(&self.connection).await?;
+        alter_configs(&mut brokers, &[(topic, set.chain(delete).collect())], self.dry_run).await
     }
 
     async fn add_partitions(&self, cluster: &mut Cluster, count: i32) -> Result<()> {

@@ -48,34 +48,35 @@ pub(crate) struct DescribeArgs {
 /// A topic as it is described.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::commands) struct TopicDescription {
-    pub(in crate::commands) topic: String,
-    topic_id: Option<String>,
-    internal: bool,
-    partition_count: usize,
-    replication_factor: usize,
+pub(crate) struct TopicDescription {
+    pub(crate) topic: String,
+    pub(crate) topic_id: Option<String>,
+    pub(crate) internal: bool,
+    pub(crate) partition_count: usize,
+    pub(crate) replication_factor: usize,
     configs: BTreeMap<String, Option<String>>,
-    pub(in crate::commands) partitions: Vec<PartitionDescription>,
+    pub(crate) partitions: Vec<PartitionDescription>,
 }
 
 /// One of its partitions.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::commands) struct PartitionDescription {
-    pub(in crate::commands) partition: i32,
+pub(crate) struct PartitionDescription {
+    pub(crate) partition: i32,
     /// `None`: nobody leads, nobody can write or read.
-    pub(in crate::commands) leader: Option<i32>,
-    leader_epoch: i32,
-    pub(in crate::commands) replicas: Vec<i32>,
-    pub(in crate::commands) isr: Vec<i32>,
-    elr: Vec<i32>,
-    last_known_elr: Vec<i32>,
-    offline_replicas: Vec<i32>,
+    pub(crate) leader: Option<i32>,
+    pub(crate) leader_epoch: i32,
+    pub(crate) replicas: Vec<i32>,
+    pub(crate) isr: Vec<i32>,
+    /// `None`: the broker doesn't say.
+    pub(crate) elr: Option<Vec<i32>>,
+    pub(crate) last_known_elr: Option<Vec<i32>>,
+    pub(crate) offline_replicas: Vec<i32>,
 }
 
 impl PartitionDescription {
     /// Whether a replica is out of sync.
-    pub(in crate::commands) fn is_under_replicated(&self) -> bool {
+    pub(crate) fn is_under_replicated(&self) -> bool {
         self.isr.len() < self.replicas.len()
     }
 }
@@ -104,10 +105,7 @@ impl DescribeArgs {
 }
 
 /// Describes the named topics, or all of them, ordered by name and partition, without configurations.
-pub(in crate::commands) async fn describe_topics(
-    cluster: &mut Cluster,
-    names: &[String],
-) -> Result<Vec<TopicDescription>> {
+pub(crate) async fn describe_topics(cluster: &mut Cluster, names: &[String]) -> Result<Vec<TopicDescription>> {
     let mut topics = if cluster.version_of::<DescribeTopicPartitionsRequest>().is_some() {
         by_pages(cluster, names).await?
     } else {
@@ -154,8 +152,8 @@ async fn by_pages(cluster: &mut Cluster, names: &[String]) -> Result<Vec<TopicDe
                     leader_epoch: partition.leader_epoch,
                     replicas: ids(&partition.replica_nodes),
                     isr: ids(&partition.isr_nodes),
-                    elr: ids(&partition.eligible_leader_replicas.unwrap_or_default()),
-                    last_known_elr: ids(&partition.last_known_elr.unwrap_or_default()),
+                    elr: Some(ids(&partition.eligible_leader_replicas.unwrap_or_default())),
+                    last_known_elr: Some(ids(&partition.last_known_elr.unwrap_or_default())),
                     offline_replicas: ids(&partition.offline_replicas),
                 }));
         }
@@ -192,8 +190,8 @@ async fn by_metadata(cluster: &mut Cluster, names: &[String]) -> Result<Vec<Topi
                 leader_epoch: partition.leader_epoch,
                 replicas: ids(&partition.replica_nodes),
                 isr: ids(&partition.isr_nodes),
-                elr: Vec::new(),
-                last_known_elr: Vec::new(),
+                elr: None,
+                last_known_elr: None,
                 offline_replicas: ids(&partition.offline_replicas),
             }));
         topics.push(description);
@@ -289,8 +287,8 @@ fn render(topic: &TopicDescription) -> String {
                 .map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
             join_ids(&partition.replicas),
             join_ids(&partition.isr),
-            join_ids(&partition.elr),
-            join_ids(&partition.last_known_elr),
+            join_ids(partition.elr.as_deref().unwrap_or_default()),
+            join_ids(partition.last_known_elr.as_deref().unwrap_or_default()),
             join_ids(&partition.offline_replicas),
         ]
     });

@@ -9,5 +9,6 @@ mod list;
 mod topic_command;
 
 pub(super) use configs::topic_values;
-pub(super) use describe::{TopicDescription, describe_topics};
+pub(crate) use describe::{PartitionDescription, TopicDescription, describe_topics};
 pub(super) use topic_command::TopicCommand;
+pub(super) use topic_command::{ConfigAssignment, parse_config};

@@ -38,13 +38,13 @@ impl TopicCommand {
 
 /// A `key=value` of `--config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ConfigAssignment {
-    pub(super) key: String,
-    pub(super) value: String,
+pub(in crate::commands) struct ConfigAssignment {
+    pub(in crate::commands) key: String,
+    pub(in crate::commands) value: String,
 }
 
 /// Reads `key=value`.
-pub(super) fn parse_config(text: &str) -> Result<ConfigAssignment, String> {
+pub(in crate::commands) fn parse_config(text: &str) -> Result<ConfigAssignment, String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok(ConfigAssignment {
             key: key.trim().to_owned(),

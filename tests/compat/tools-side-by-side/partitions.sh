@@ -1,0 +1,97 @@
+# Sourced by tools-side-by-side.sh: kafka-get-offsets, kafka-delete-records, kafka-leader-election, kafka-reassign-partitions,
+# kafka-log-dirs. The topics have five partitions and a hundred records each by now.
+
+get_offsets() { same $tools.GetOffsetShell kafka-get-offsets "${at[@]}" "$@"; }
+offsets() {
+  local time
+  for time in latest -2 max-timestamp 0 earliest-local; do get_offsets --topic "$one" --time "$time" && wrote "^$one:0:" || return; done
+  get_offsets --topic-partitions "$one:1-3,$one:4" && wrote "^$one:4:" && get_offsets --topic "$one" --partitions 0,2
+}
+offsets_refused() {
+  get_offsets --topic no-such-topic && get_offsets --topic "$one" --time soon && get_offsets --topic-partitions a --topic b
+}
+delete_records() {
+  local name
+  for name in "$of_java" "$of_klamm"; do
+    printf '{"partitions":[{"topic":"%s","partition":0,"offset":1},{"topic":"%s","partition":1,"offset":-1}],"version":1}' "$name" "$name" \
+      >"$WORK/records-$name.json"
+  done
+  same --sorted $tools.DeleteRecordsCommand kafka-delete-records "${at[@]}" --offset-json-file "$WORK/records-TWIN.json" &&
+    wrote 'low_watermark: 1' && get_offsets --topic "$one" --time earliest
+}
+delete_too_many_records() {
+  printf '{"partitions":[{"topic":"%s","partition":0,"offset":100000}],"version":1}' "$one" >"$WORK/too-many.json"
+  same $tools.DeleteRecordsCommand kafka-delete-records "${at[@]}" --offset-json-file "$WORK/too-many.json" && wrote 'OffsetOutOfRangeException'
+}
+
+plans() { # plans REPLICAS: a file for each tool
+  for name in "$of_java" "$of_klamm"; do
+    printf '{"version":1,"partitions":[{"topic":"%s","partition":1,"replicas":%s}]}' "$name" "$1" >"$WORK/move-$name.json"
+  done
+}
+reassign() { same "${more[@]}" $tools.reassign.ReassignPartitionsCommand kafka-reassign-partitions "${at[@]}" "$@"; }
+more=()
+# The directories of a replica are its broker's to choose.
+settled() {
+  for _ in $(seq 100); do
+    [ "$("$KLAMM_BIN" cluster reassign --list -b "$BOOTSTRAP")" = "nothing moves" ] && return
+    sleep 0.1
+  done
+  return 1
+}
+reassign_and_verify() {
+  both_topics "$KLAMM_BIN" topic describe -b "$BOOTSTRAP" >/dev/null
+  for name in "$of_java" "$of_klamm"; do "$KLAMM_BIN" cluster reassign "$name/1=1,2,3" -b "$BOOTSTRAP" >/dev/null || return; done
+  plans '[3,1]'
+  reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" && wrote '^Successfully started partition reassignment for ' && settled &&
+    reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'is completed' && wrote '^Clearing topic-level throttles' || return
+  plans '[2,3,1]'
+  reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'rather than 2,3,1' &&
+    reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --throttle 10000000 && wrote 'throttle limit was set to' && settled &&
+    reassign --verify --preserve-throttles --reassignment-json-file "$WORK/move-TWIN.json" &&
+    configs --describe --topic "$one" && wrote 'replication.throttled.replicas' &&
+    reassign --verify --reassignment-json-file "$WORK/move-TWIN.json"
+}
+reassign_nothing() { reassign --list && reassign --cancel --reassignment-json-file "$WORK/move-TWIN.json"; }
+reassign_refused() {
+  plans '[1,1]'
+  first_lines reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" || return
+  plans '[1,77]'
+  first_lines reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'Unknown broker id 77' &&
+    reassign --execute && reassign --list --throttle 5
+}
+# Kafka's tool prints a stack trace to standard output.
+first_lines() {
+  local more=(--first)
+  "$@"
+}
+generate_plan() {
+  printf '{"topics":[{"topic":"%s"}],"version":1}' "$one" >"$WORK/topics.json"
+  "$KLAMM_BIN" kafka-reassign-partitions "${at[@]}" --generate --topics-to-move-json-file "$WORK/topics.json" --broker-list 1,2,3 >"$WORK/klamm.out" &&
+    wrote '^Proposed partition reassignment configuration' && tail -n 1 "$WORK/klamm.out" >"$WORK/proposed.json" &&
+    main_class $tools.reassign.ReassignPartitionsCommand "${at[@]}" --execute --reassignment-json-file "$WORK/proposed.json" >/dev/null && settled
+}
+
+elect() { same --sorted $tools.LeaderElectionCommand kafka-leader-election "${at[@]}" "$@"; }
+elect_leaders() {
+  elect --election-type preferred --topic "$one" --partition 0 && elect --election-type preferred --all-topic-partitions &&
+    elect --election-type preferred --topic "$one" --partition 77 && elect --election-type preferred &&
+    printf '{"partitions":[{"topic":"%s","partition":0},{"topic":"%s","partition":1}]}' "$one" "$one" >"$WORK/elect.json" &&
+    elect --election-type PREFERRED --path-to-json-file "$WORK/elect.json"
+}
+log_dirs() {
+  same --json $tools.LogDirsCommand kafka-log-dirs "${at[@]}" --describe --topic-list "$one" && wrote '"partition":"sbs-' &&
+    same --json $tools.LogDirsCommand kafka-log-dirs "${at[@]}" --describe --broker-list 2 --topic-list "$one" &&
+    same $tools.LogDirsCommand kafka-log-dirs "${at[@]}" --describe --broker-list 77
+}
+
+check 'kafka-get-offsets' offsets
+check 'kafka-get-offsets, refused' offsets_refused
+check 'kafka-delete-records' delete_records
+check 'kafka-delete-records beyond the end' delete_too_many_records
+check 'kafka-reassign-partitions --execute and --verify' reassign_and_verify
+check 'kafka-reassign-partitions --list and --cancel' reassign_nothing
+check 'kafka-reassign-partitions, refused' reassign_refused
+check 'kafka-reassign-partitions --generate' generate_plan
+check 'kafka-leader-election' elect_leaders
+check 'kafka-log-dirs' log_dirs
