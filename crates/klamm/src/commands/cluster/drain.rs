@@ -76,7 +76,7 @@ impl DrainArgs {
             let (mut brokers, metadata) = Brokers::of(&self.connection).await?;
             let partitions = placed(&mut brokers, &metadata, self.broker).await;
             let plan = self.plan(&mut brokers, &metadata, &partitions).await?;
-            refuse_what_is_stuck(self.broker, &plan)?;
+            refuse_what_is_stuck(self.broker, &plan, drained.moved.len())?;
             drained.remaining = plan.targets.keys().map(name).collect();
             if plan.targets.is_empty() {
                 break;
@@ -191,7 +191,7 @@ async fn room(brokers: &mut Brokers, broker: i32) -> Option<u64> {
 }
 
 /// Nothing moves unless everything can: half an empty broker helps nobody.
-fn refuse_what_is_stuck(broker: i32, plan: &DrainPlan) -> Result<()> {
+fn refuse_what_is_stuck(broker: i32, plan: &DrainPlan, moved: usize) -> Result<()> {
     let named = plan.stuck.iter().map(|(place, stuck)| match stuck {
         Stuck::TooFewBrokers { replicas, left } => {
             format!(
@@ -214,7 +214,7 @@ fn refuse_what_is_stuck(broker: i32, plan: &DrainPlan) -> Result<()> {
         lines.push(format!("  and {more} partitions more"));
     }
     bail!(
-        "broker {broker} can't be drained, nothing was moved:\n{}\nadd a broker, or lower the replication factor with `klamm cluster reassign`",
+        "broker {broker} can't be drained, {moved} partitions were moved:\n{}\nadd a broker, or lower the replication factor with `klamm cluster reassign`",
         lines.join("\n")
     )
 }
@@ -269,12 +269,12 @@ mod tests {
     #[test]
     fn a_drain_that_must_fail_names_what_is_in_its_way() {
         let mut plan = DrainPlan::default();
-        refuse_what_is_stuck(1, &plan).unwrap();
+        refuse_what_is_stuck(1, &plan, 0).unwrap();
         for index in 0..25 {
             let stuck = Stuck::TooFewBrokers { replicas: 3, left: 2 };
             plan.stuck.insert(("t".to_owned(), index), stuck);
         }
-        let error = refuse_what_is_stuck(1, &plan).unwrap_err().to_string();
+        let error = refuse_what_is_stuck(1, &plan, 0).unwrap_err().to_string();
         assert!(
             error.contains("t-0 has 3 replicas, and 2 other brokers are alive"),
             "{error}"

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::config_command::Subject;
-use super::requests::{ConfigEntry, config_resources, describe_configs};
+use super::requests::{ConfigEntry, config_resources, describe_each};
 use super::resource::{ConfigResource, ResourceType};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
@@ -46,10 +46,9 @@ impl DescribeArgs {
             None => names(&self.connection, kind).await?,
         };
         let own = own_source(kind);
+        let resources: Vec<ConfigResource> = names.into_iter().map(|name| ConfigResource::new(kind, name)).collect();
         let mut described = Vec::new();
-        for name in names {
-            let resource = ConfigResource::new(kind, name);
-            let mut configs = describe_configs(&mut brokers, &resource).await?;
+        for (resource, mut configs) in resources.iter().zip(describe_each(&mut brokers, &resources).await?) {
             let own = if kind == ResourceType::Broker && resource.name().is_empty() {
                 "DYNAMIC_DEFAULT_BROKER_CONFIG"
             } else {

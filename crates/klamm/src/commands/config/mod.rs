@@ -9,5 +9,5 @@ mod resource;
 pub(super) use config_command::ConfigCommand;
 #[cfg(test)]
 pub(crate) use requests::ConfigSynonym;
-pub(crate) use requests::{ConfigChange, ConfigEntry, alter_configs, config_resources, describe_configs};
+pub(crate) use requests::{ConfigChange, ConfigEntry, alter_configs, config_resources, describe_each};
 pub(crate) use resource::{ConfigResource, ResourceType};

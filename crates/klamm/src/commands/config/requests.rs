@@ -1,6 +1,8 @@
 //! DescribeConfigs, IncrementalAlterConfigs, ListConfigResources.
 
-use anyhow::{Result, anyhow};
+use std::collections::BTreeMap;
+
+use anyhow::Result;
 use serde::Serialize;
 use wire::messages::describe_configs_request::DescribeConfigsResource;
 use wire::messages::describe_configs_response::DescribeConfigsResourceResult;
@@ -11,6 +13,9 @@ use wire::protocol::StrBytes;
 use super::resource::{ConfigResource, ResourceType};
 use crate::commands::brokers::Brokers;
 use crate::commands::error_advice::refusal;
+
+/// So many are asked for in one request: an answer has some kilobytes for each.
+const RESOURCES_AT_ONCE: usize = 500;
 
 /// ListConfigResources: from here on of every kind, before it of client metrics only.
 const VERSION_WITH_TYPES: i16 = 1;
@@ -79,28 +84,45 @@ fn source_name(code: i8) -> &'static str {
     }
 }
 
-/// All configurations of a resource, by key.
-pub(crate) async fn describe_configs(brokers: &mut Brokers, resource: &ConfigResource) -> Result<Vec<ConfigEntry>> {
-    let asked = DescribeConfigsResource::default()
-        .with_resource_type(resource.code())
-        .with_resource_name(text(resource.name()))
-        .with_configuration_keys(None);
-    let request = DescribeConfigsRequest::default()
-        .with_resources(vec![asked])
-        .with_include_synonyms(true);
-    let response = match resource.broker() {
-        Some(broker) => brokers.call(broker, &request).await?,
-        None => brokers.call_any(&request).await?,
-    };
-    let what = format!("reading the configurations of {}", resource.title());
-    let result = response.results.into_iter().next();
-    let result = result.ok_or_else(|| anyhow!("{what} failed: an empty answer"))?;
-    if let Some(error) = refusal(&what, result.error_code, result.error_message.as_deref()) {
-        return Err(error);
+/// All configurations of each resource, by key, in the resources' order: many resources in one request.
+pub(crate) async fn describe_each(
+    brokers: &mut Brokers,
+    resources: &[ConfigResource],
+) -> Result<Vec<Vec<ConfigEntry>>> {
+    let mut described = BTreeMap::new();
+    // What only one broker knows is asked for by itself.
+    for part in resources.chunk_by(|one, other| one.broker() == other.broker()) {
+        for part in part.chunks(RESOURCES_AT_ONCE) {
+            let asked = part.iter().map(|resource| {
+                DescribeConfigsResource::default()
+                    .with_resource_type(resource.code())
+                    .with_resource_name(text(resource.name()))
+                    .with_configuration_keys(None)
+            });
+            let request = DescribeConfigsRequest::default()
+                .with_resources(asked.collect())
+                .with_include_synonyms(true);
+            let response = match part.first().and_then(ConfigResource::broker) {
+                Some(broker) => brokers.call(broker, &request).await?,
+                None => brokers.call_any(&request).await?,
+            };
+            for result in response.results {
+                let resource = part.iter().find(|one| one.name() == result.resource_name.as_str());
+                let Some(resource) = resource else { continue };
+                let what = format!("reading the configurations of {}", resource.title());
+                if let Some(error) = refusal(&what, result.error_code, result.error_message.as_deref()) {
+                    return Err(error);
+                }
+                let mut entries: Vec<ConfigEntry> = result.configs.into_iter().map(ConfigEntry::of).collect();
+                entries.sort_by(|one, other| one.key.cmp(&other.key));
+                described.insert(resource, entries);
+            }
+        }
     }
-    let mut entries: Vec<ConfigEntry> = result.configs.into_iter().map(ConfigEntry::of).collect();
-    entries.sort_by(|one, other| one.key.cmp(&other.key));
-    Ok(entries)
+    Ok(resources
+        .iter()
+        .map(|resource| described.remove(resource).unwrap_or_default())
+        .collect())
 }
 
 /// What to do with a configuration.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use super::entities::EntityType;
 use crate::commands::brokers::Brokers;
 use crate::commands::config::{
-    ConfigChange, ConfigEntry, ConfigResource, ResourceType, alter_configs, config_resources, describe_configs,
+    ConfigChange, ConfigEntry, ConfigResource, ResourceType, alter_configs, config_resources, describe_each,
 };
 use crate::commands::connection::Connection;
 use crate::commands::group::listed_groups;
@@ -61,20 +61,24 @@ pub(super) async fn describe(kind: EntityType, name: Option<&str>, all: bool, co
             names
         }
     };
-    for name in names {
-        write_line(&match name.as_str() {
+    let resources: Vec<ConfigResource> = names
+        .into_iter()
+        .map(|name| ConfigResource::new(resource_type, name))
+        .collect();
+    for (resource, configs) in resources.iter().zip(describe_each(&mut brokers, &resources).await?) {
+        let name = resource.name();
+        write_line(&match name {
             "" => format!("Default configs for {} in the cluster are:", kind.name()),
             name => format!(
                 "{} configs for {singular} {name} are:",
                 if all { "All" } else { "Dynamic" }
             ),
         })?;
-        let own = match (resource_type, name.as_str()) {
+        let own = match (resource_type, name) {
             (ResourceType::Broker, "") => "DYNAMIC_DEFAULT_BROKER_CONFIG",
             _ => own,
         };
-        let resource = ConfigResource::new(resource_type, name);
-        for config in describe_configs(&mut brokers, &resource).await? {
+        for config in configs {
             if all || config.source == own {
                 write_line(&line(&config))?;
             }

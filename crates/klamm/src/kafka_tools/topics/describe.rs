@@ -8,7 +8,7 @@ use types::TopicId;
 use super::listing::{all_topics, ensure_found, matching};
 use crate::commands::brokers::Brokers;
 use crate::commands::cluster::{Reassignment, list_reassignments};
-use crate::commands::config::{ConfigEntry, ConfigResource, ResourceType, describe_configs};
+use crate::commands::config::{ConfigEntry, ConfigResource, ResourceType, describe_each};
 use crate::commands::connection::Connection;
 use crate::commands::group::TopicPartition;
 use crate::commands::output::write_line;
@@ -98,9 +98,12 @@ pub(super) async fn describe(options: &Options, connection: &Connection) -> Resu
     let moving = list_reassignments(&mut brokers, Some(&places)).await?;
     let moving: BTreeMap<TopicPartition, Reassignment> = moving.into_iter().map(|one| (one.place(), one)).collect();
     let shown = Shown::of(options, brokers.ids().into_iter().collect());
-    for topic in &topics {
-        let resource = ConfigResource::new(ResourceType::Topic, &topic.topic);
-        let configs = describe_configs(&mut brokers, &resource).await?;
+    let resources: Vec<ConfigResource> = topics
+        .iter()
+        .map(|topic| ConfigResource::new(ResourceType::Topic, &topic.topic))
+        .collect();
+    let configs = describe_each(&mut brokers, &resources).await?;
+    for (topic, configs) in topics.iter().zip(configs) {
         for line in lines(topic, &configs, &moving, &shown) {
             write_line(&line)?;
         }
