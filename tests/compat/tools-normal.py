@@ -3,7 +3,7 @@
 Arguments: the names that stand for each other (a topic for each tool, say), and
 --sorted    lines come in any order
 --json      a line is JSON whose lists come in any order
---first     only the first line counts: a stack trace follows
+--no-trace  a stack trace ends it, of Java's only
 --quorum    offsets and times of the metadata quorum, which never stands still
 --features  levels of the metadata's version that the older of both tools has no name for
 """
@@ -45,8 +45,9 @@ def canonical(value):
 
 
 lines = [normal(line) for line in sys.stdin.read().split("\n")]
-if "--first" in sys.argv:
-    lines = lines[:1]
+if "--no-trace" in sys.argv:
+    trace = [at for at, line in enumerate(lines) if re.match(r"(java|org)\.[\w.$]+(Exception|Error)", line)]
+    lines = [line for line in lines[: trace[0] if trace else None] if line]
 if "--quorum" in sys.argv:
     lines = [moving(line) for line in lines]
 if "--features" in sys.argv:

@@ -13,12 +13,12 @@ of_java=sbs-j-$$ of_klamm=sbs-k-$$
 one=$of_klamm
 at=(--bootstrap-server "$BOOTSTRAP")
 
-# same [--sorted] [--json] [--first] [--quorum] [--features] [--input FILE] CLASS NAME ARGUMENT..: both tools, compared.
+# same [--sorted] [--json] [--no-trace] [--quorum] [--features] [--input FILE] CLASS NAME ARGUMENT..: both tools, compared.
 same() {
   local normal=() input=/dev/null class name java klamm twins=()
   while true; do
     case $1 in
-      --sorted | --json | --first | --quorum | --features) normal+=("$1") && shift ;;
+      --sorted | --json | --no-trace | --quorum | --features) normal+=("$1") && shift ;;
       --input) input=$2 && shift 2 ;;
       *) break ;;
     esac

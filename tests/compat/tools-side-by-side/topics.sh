@@ -13,6 +13,11 @@ create_by_assignment() {
 describe_topics() {
   topics --describe --topic "$one" && wrote 'PartitionCount: 3.*retention.ms=3600000' && wrote 'Partition: 2.*LastKnownElr:'
 }
+describe_by_id() {
+  local id
+  id=$("$KLAMM_BIN" topic describe "$one" -b "$BOOTSTRAP" | sed -n 's/.*TopicId: \([^ ]*\) .*/\1/p') && topics --describe --topic-id "$id" && wrote 'LastKnownElr: N/A' &&
+    topics --describe --topic-id AAAAAAAAAAAAAAAAAAAAAQ && wrote 'does not exist as expected'
+}
 describe_all_topics() { sorted topics --describe --exclude-internal; }
 describe_reports() {
   local report
@@ -43,6 +48,7 @@ check 'kafka-topics --create with an unknown configuration' create_unknown_confi
 check 'kafka-topics --create with too many replicas' create_too_many_replicas
 check 'kafka-topics --replica-assignment' create_by_assignment
 check 'kafka-topics --describe' describe_topics
+check 'kafka-topics --describe --topic-id' describe_by_id
 check 'kafka-topics --describe of all' describe_all_topics
 check 'kafka-topics --describe of partitions that need care' describe_reports
 check 'kafka-topics --describe of what is not there' describe_missing

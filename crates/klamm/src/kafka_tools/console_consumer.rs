@@ -111,7 +111,8 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
         (Some(topic), _) if group.is_none() => assign(options, topic, start, &connection, &consumer).await?,
         (Some(topic), _) => consumer.subscribe(&[topic]).context("subscribing failed")?,
         (None, include) => {
-            let pattern = format!("^(?:{})$", include.unwrap_or_default());
+            // librdkafka's patterns are POSIX's extended ones.
+            let pattern = format!("^({})$", include.unwrap_or_default());
             consumer.subscribe(&[&pattern]).context("subscribing failed")?;
         }
     }

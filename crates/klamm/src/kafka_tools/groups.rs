@@ -6,12 +6,12 @@ use anyhow::{Result, bail};
 
 use super::columns::{padded, width};
 use super::connect::{BOOTSTRAP_SERVER, COMMAND_CONFIG, connection};
-use super::kafka_words::message_of;
+use super::kafka_words::{message_of, note_advice};
 use super::options::{OptionSpec, Options, UsageError, flag, value};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
 use crate::commands::group::{ListedGroup, listed_groups};
-use crate::commands::output::{note, write_line};
+use crate::commands::output::write_line;
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     BOOTSTRAP_SERVER,
@@ -88,7 +88,7 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
                 "Error while executing groups command : {}",
                 message_of(&error)
             ))?;
-            note(&format!("{error:#}"));
+            note_advice(&error);
             Ok(ExitCode::FAILURE)
         }
     }

@@ -3,21 +3,35 @@
 use anyhow::Error;
 use types::ErrorCode;
 
-use crate::commands::error_advice::Refusal;
+use crate::commands::error_advice::{CONNECT_ADVICE, Refusal};
+use crate::commands::output::note;
 
 /// The message of Java's exception: the broker's own words if it had any, else those that belong to the code.
 pub(super) fn message_of(error: &Error) -> String {
     match error.downcast_ref::<Refusal>() {
         Some(refusal) => message(refusal.code(), refusal.message()),
-        None => format!("{error:#}"),
+        None => without_advice(error),
     }
+}
+
+/// What klamm's own commands would say to a refusal, and what to do about it: to standard error, beside Kafka's words.
+pub(super) fn note_advice(error: &Error) {
+    if error.is::<Refusal>() {
+        note(&format!("{error:#}"));
+    }
+}
+
+/// The advice to klamm's own commands names what the tools don't have.
+fn without_advice(error: &Error) -> String {
+    let text = format!("{error:#}");
+    text.strip_suffix(CONNECT_ADVICE).unwrap_or(&text).trim_end().to_owned()
 }
 
 /// The same with the exception's name before it, as Java prints a cause.
 pub(super) fn exception_of(error: &Error) -> String {
     match error.downcast_ref::<Refusal>() {
         Some(refusal) => exception(refusal.code(), refusal.message()),
-        None => format!("{error:#}"),
+        None => without_advice(error),
     }
 }
 
@@ -180,5 +194,6 @@ mod tests {
             "org.apache.kafka.common.errors.GroupNotEmptyException: The group is not empty."
         );
         assert_eq!(message_of(&Error::msg("ours")), "ours");
+        assert_eq!(message_of(&Error::msg(format!("nobody\n{CONNECT_ADVICE}"))), "nobody");
     }
 }

@@ -18,11 +18,11 @@ use anyhow::{Error, Result};
 use regex::Regex;
 
 use super::connect::{BOOTSTRAP_SERVER, COMMAND_CONFIG, connection};
-use super::kafka_words::{exception_of, message_of};
+use super::kafka_words::{exception_of, message_of, note_advice};
 use super::options::{OptionSpec, Options, UsageError, flag, optional, value};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
-use crate::commands::output::{note, write_line};
+use crate::commands::output::write_line;
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     BOOTSTRAP_SERVER,
@@ -91,7 +91,7 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
                 None => message_of(&error),
             };
             print_error(&format!("Executing consumer group command failed due to {cause}"))?;
-            note(&format!("{error:#}"));
+            note_advice(&error);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::connect::{BOOTSTRAP_SERVER, COMMAND_CONFIG, connection};
-use super::kafka_words::message_of;
+use super::kafka_words::{message_of, note_advice};
 use super::options::{OptionSpec, Options, UsageError, flag, value};
 use crate::commands::connection::Connection;
-use crate::commands::output::{note, write_line};
+use crate::commands::output::write_line;
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     BOOTSTRAP_SERVER,
@@ -81,7 +81,7 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
         Err(error) => {
             let message = message_of(&error);
             write_line(&format!("Error while executing topic command : {message}"))?;
-            note(&format!("{error:#}"));
+            note_advice(&error);
             Ok(ExitCode::FAILURE)
         }
     }
