@@ -24,6 +24,9 @@ consume_in_a_group() {
   # What one committed both show.
   for name in "$of_java" "$of_klamm"; do groups --describe --group "$name-console" && wrote '[1-9][0-9]* +0 +-' || return; done
 }
+consume_a_new_topic() {
+  consumer --topic TWIN-new --from-beginning --timeout-ms 5000 && topics --list --topic ".*$$-new" && wrote "^$of_klamm-new$" && wrote "^$of_java-new$"
+}
 consume_refused() { consumer && consumer --topic "$one" --offset 1 && consumer --topic "$one" --partition 0 --offset soon && consumer --topic "$one" --group a --partition 0; }
 
 check 'kafka-console-producer' produce_lines
@@ -32,4 +35,5 @@ check 'kafka-console-consumer' consume_all
 check 'kafka-console-consumer --formatter-property' consume_formatted
 check 'kafka-console-consumer --partition and --include' consume_partition
 check 'kafka-console-consumer --group' consume_in_a_group
+check 'kafka-console-consumer of a topic that is not there yet' consume_a_new_topic
 check 'kafka-console-consumer with wrong arguments' consume_refused

@@ -5,14 +5,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, bail};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::signal::unix::{SignalKind, signal};
+use types::ErrorCode;
+use wire::messages::MetadataRequest;
+use wire::messages::metadata_request::MetadataRequestTopic;
 
 use super::client_properties;
 use super::connect::{BOOTSTRAP_SERVER, COMMAND_CONFIG, read_properties};
@@ -20,6 +23,8 @@ use super::options::{OptionSpec, Options, UsageError, flag, value};
 use super::record_lines::{LineWriter, check_deserializer};
 use crate::commands::connection::Connection;
 use crate::commands::consume::{BUFFER_BYTES, NO_GROUP, flush, is_passing};
+use crate::commands::error_advice::Refusal;
+use crate::commands::group::topic_name;
 use crate::commands::output::{note, write_line};
 use crate::commands::quiet::Quiet;
 use crate::commands::topic::describe_topics;
@@ -108,7 +113,12 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
         CONNECT_TIMEOUT,
     );
     match (options.value("topic")?, options.value("include")?) {
-        (Some(topic), _) if group.is_none() => assign(options, topic, start, &connection, &consumer).await?,
+        (Some(topic), _) if group.is_none() => {
+            if !assign(options, topic, start, &connection, &consumer).await? {
+                note_timeout();
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
         (Some(topic), _) => consumer.subscribe(&[topic]).context("subscribing failed")?,
         (None, include) => {
             // librdkafka's patterns are POSIX's extended ones.
@@ -250,6 +260,7 @@ fn config(options: &Options, properties: &[(String, String)], group: Option<&str
         .set("client.id", "console-consumer")
         .set("enable.auto.commit", if group.is_some() { "true" } else { "false" })
         .set("isolation.level", "read_uncommitted")
+        .set("allow.auto.create.topics", "true")
         .set("fetch.wait.max.ms", "100")
         .set(
             "auto.offset.reset",
@@ -267,8 +278,7 @@ fn config(options: &Options, properties: &[(String, String)], group: Option<&str
         )
         .set("group.id", group.unwrap_or(NO_GROUP))
         // Only what was printed is committed.
-        .set("enable.auto.offset.store", "false")
-        .set("allow.auto.create.topics", "false");
+        .set("enable.auto.offset.store", "false");
     if let Some(level) = options.value("isolation-level")? {
         config.set("isolation.level", level);
     }
@@ -281,15 +291,13 @@ async fn assign(
     start: Offset,
     connection: &Connection,
     consumer: &StreamConsumer<Quiet>,
-) -> Result<()> {
+) -> Result<bool> {
     let partitions: Vec<i32> = match options.number("partition")? {
         Some(partition) => vec![partition],
-        None => {
-            let mut cluster = connection.connect().await?;
-            let described = describe_topics(&mut cluster, &[topic.to_owned()]).await?;
-            let partitions = described.iter().flat_map(|topic| &topic.partitions);
-            partitions.map(|partition| partition.partition).collect()
-        }
+        None => match partitions_of(topic, patience(options)?, connection).await? {
+            Some(partitions) => partitions,
+            None => return Ok(false),
+        },
     };
     // librdkafka pauses for half a second when a partition is assigned before its leader is known.
     consumer
@@ -299,7 +307,51 @@ async fn assign(
     for partition in partitions {
         assignment.add_partition_offset(topic, partition, start)?;
     }
-    consumer.assign(&assignment).context("assigning partitions failed")
+    consumer.assign(&assignment).context("assigning partitions failed")?;
+    Ok(true)
+}
+
+/// The topic's partitions, waiting for the topic if it isn't there: asking for it may create it. None: it took too long.
+async fn partitions_of(topic: &str, patience: Duration, connection: &Connection) -> Result<Option<Vec<i32>>> {
+    /// Between two looks.
+    const PAUSE: Duration = Duration::from_millis(300);
+    let began = Instant::now();
+    let mut cluster = connection.connect().await?;
+    let asked = MetadataRequestTopic::default().with_name(Some(topic_name(topic)));
+    let creating = MetadataRequest::default()
+        .with_topics(Some(vec![asked]))
+        .with_allow_auto_topic_creation(true);
+    loop {
+        match describe_topics(&mut cluster, &[topic.to_owned()]).await {
+            Ok(described) => {
+                let partitions = described.iter().flat_map(|topic| &topic.partitions);
+                return Ok(Some(partitions.map(|partition| partition.partition).collect()));
+            }
+            Err(error) if is_unknown_topic(&error) => {}
+            Err(error) => return Err(error),
+        }
+        if began.elapsed() > patience {
+            return Ok(None);
+        }
+        cluster.call(&creating).await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn is_unknown_topic(error: &Error) -> bool {
+    let refusal = error.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.code() == ErrorCode::UnknownTopicOrPartition.code())
+}
+
+/// How long to wait for the next record.
+fn patience(options: &Options) -> Result<Duration> {
+    let millis = options.number::<i64>("timeout-ms")?;
+    let millis = millis.and_then(|millis| u64::try_from(millis).ok());
+    Ok(millis.map_or(Duration::MAX, Duration::from_millis))
+}
+
+fn note_timeout() {
+    note("Error processing message, terminating consumer process: org.apache.kafka.common.errors.TimeoutException");
 }
 
 /// Prints until the end that was asked for, or a signal.
@@ -314,10 +366,7 @@ async fn read(
     let limit = options
         .number::<i64>("max-messages")?
         .and_then(|limit| u64::try_from(limit).ok());
-    let patience = options
-        .number::<i64>("timeout-ms")?
-        .and_then(|millis| u64::try_from(millis).ok());
-    let patience = patience.map_or(Duration::MAX, Duration::from_millis);
+    let patience = patience(options)?;
     let mut terminated = signal(SignalKind::terminate()).context("signals can't be listened for")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("signals can't be listened for")?;
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
@@ -333,7 +382,7 @@ async fn read(
             _ = terminated.recv() => return Ok(End::Signal(143)),
             _ = interrupted.recv() => return Ok(End::Signal(130)),
             () = tokio::time::sleep(patience) => {
-                note("Error processing message, terminating consumer process: org.apache.kafka.common.errors.TimeoutException");
+                note_timeout();
                 return Ok(End::Done);
             }
         };
@@ -350,7 +399,7 @@ async fn read(
                     flush(&mut buffer)?;
                 }
             }
-            Err(error) if is_passing(&error) => {}
+            Err(error) if is_passing(&error) || is_missing(&error) => {}
             Err(error) => {
                 flush(&mut buffer)?;
                 return Err(error).context("reading failed");
@@ -359,6 +408,14 @@ async fn read(
     }
     flush(&mut buffer)?;
     Ok(End::Done)
+}
+
+/// A topic may come yet.
+fn is_missing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+    )
 }
 
 #[cfg(test)]

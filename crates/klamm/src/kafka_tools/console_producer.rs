@@ -182,7 +182,7 @@ fn send_all(options: &Options, reader: &LineReader, producer: &ThreadedProducer<
     let topic = options.value("topic")?.unwrap_or_default();
     let sync = options.has("sync");
     let prompts = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let mut lines = io::stdin().lock().lines();
+    let mut lines = io::stdin().lock().split(b'\n');
     let mut number = 0;
     loop {
         if prompts {
@@ -193,7 +193,9 @@ fn send_all(options: &Options, reader: &LineReader, producer: &ThreadedProducer<
         let Some(line) = lines.next() else { return Ok(()) };
         let line = line.context("standard input can't be read")?;
         number += 1;
-        let record = reader.read(line.strip_suffix('\r').unwrap_or(&line), number)?;
+        // As Java reads text: what isn't UTF-8 is replaced, not refused.
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line));
+        let record = reader.read(&line, number)?;
         send(topic, &record, producer)?;
         if sync {
             producer
