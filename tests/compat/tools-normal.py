@@ -23,6 +23,7 @@ def normal(line):
     for name in NAMES:
         line = line.replace(name, "NAME")
     line = re.sub(r"Configs: (.*)$", sorted_configs, line)
+    line = re.sub(r"(?<=partitions )\S+(, \S+)+$", lambda names: ", ".join(sorted(names.group().split(", "))), line)
     # Topic, directory and cluster ids; members are named by their client and a UUID.
     line = re.sub(r"(TopicId: |Cluster ID: |ClusterId: +|\"directoryId\": \")[\w-]{22}", r"\1ID", line)
     line = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID", line)

@@ -16,6 +16,11 @@ quorum_replication() {
     same --quorum $tools.MetadataQuorumCommand kafka-metadata-quorum "${at[@]}" describe --replication --human-readable
 }
 features() { same --features $tools.FeatureCommand kafka-features "${at[@]}" describe && wrote '^Feature: metadata.version'; }
+update_features() {
+  same $tools.FeatureCommand kafka-features "${at[@]}" upgrade --feature group.version=1 --dry-run &&
+    same $tools.FeatureCommand kafka-features "${at[@]}" upgrade --feature group.version=99 && wrote '^Could not upgrade group.version to 99' &&
+    same $tools.FeatureCommand kafka-features "${at[@]}" upgrade --feature group.version && same $tools.FeatureCommand kafka-features "${at[@]}" upgrade
+}
 cluster_tool() {
   same $tools.ClusterTool kafka-cluster cluster-id "${at[@]}" && wrote '^Cluster ID: ' &&
     same --sorted $tools.ClusterTool kafka-cluster list-endpoints "${at[@]}" && wrote 'unfenced' &&
@@ -29,5 +34,6 @@ check 'kafka-groups' list_all_groups
 check 'kafka-metadata-quorum describe --status' quorum_status
 check 'kafka-metadata-quorum describe --replication' quorum_replication
 check 'kafka-features describe' features
+check 'kafka-features upgrade' update_features
 check 'kafka-cluster' cluster_tool
 check 'kafka-broker-api-versions' api_versions

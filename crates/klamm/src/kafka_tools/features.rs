@@ -1,14 +1,16 @@
-//! `kafka-features` (`FeatureCommand`): describe.
+//! `kafka-features` (`FeatureCommand`): describe; upgrade, downgrade and disable of features that are named.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
-use wire::messages::ApiVersionsRequest;
+use wire::messages::update_features_request::FeatureUpdateKey;
+use wire::messages::{ApiVersionsRequest, UpdateFeaturesRequest};
 use wire::protocol::StrBytes;
 
 use super::columns::MISSING;
 use super::connect::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, connection};
+use super::kafka_words::message_of;
 use super::options::{OptionSpec, Options, flag, value};
 use crate::commands::brokers::Brokers;
 use crate::commands::error_advice::refusal;
@@ -19,23 +21,33 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     BOOTSTRAP_CONTROLLER,
     COMMAND_CONFIG,
     value("node-id", "node id", "describe: the broker to ask."),
-    value("feature", "feature=level", "Of commands that are not supported."),
-    value("metadata", "version", "Of commands that are not supported."),
-    value("release-version", "version", "Of commands that are not supported."),
-    flag("unsafe", "Of commands that are not supported."),
-    flag("dry-run", "Of commands that are not supported."),
+    value(
+        "feature",
+        "feature=level",
+        "upgrade, downgrade, disable: the feature; may be given more than once.",
+    ),
+    flag("unsafe", "downgrade, disable: even if metadata are lost by it."),
+    flag("dry-run", "upgrade, downgrade, disable: check it only."),
+    value(
+        "metadata",
+        "version",
+        "Not supported: give --feature metadata.version=LEVEL.",
+    ),
+    value("release-version", "version", "Not supported: give each --feature."),
 ];
 
 pub(super) async fn run(options: &Options) -> Result<ExitCode> {
     match options.words() {
         [command] if command == "describe" => describe(options).await,
+        [command] if ["upgrade", "downgrade", "disable"].contains(&command.as_str()) => update(command, options).await,
         [] => bail!("Command line error: too few arguments. Type --help for help."),
-        [command, ..] => bail!("{command} is not supported by klamm's kafka-features; it knows describe"),
+        [command, ..] => bail!(
+            "{command} is not supported by klamm's kafka-features; it knows describe, upgrade, downgrade and disable"
+        ),
     }
 }
 
 async fn describe(options: &Options) -> Result<ExitCode> {
-    options.refuse(&["feature", "metadata", "release-version", "unsafe", "dry-run"])?;
     let connection = connection(options)?;
     let mut brokers = Brokers::reach(&connection).await?;
     let request = ApiVersionsRequest::default()
@@ -79,6 +91,108 @@ fn line(name: &str, levels: [i16; 3], epoch: Option<i64>) -> String {
     )
 }
 
+/// Kafka's numbers of what may be done to a level.
+const UPGRADE: i8 = 1;
+const SAFE_DOWNGRADE: i8 = 2;
+const UNSAFE_DOWNGRADE: i8 = 3;
+
+async fn update(command: &str, options: &Options) -> Result<ExitCode> {
+    options.refuse(&["metadata", "release-version", "node-id"])?;
+    let wanted = wanted(command, options)?;
+    let dry_run = options.has("dry-run");
+    let kind = match (command, options.has("unsafe")) {
+        ("upgrade", _) => UPGRADE,
+        (_, false) => SAFE_DOWNGRADE,
+        (_, true) => UNSAFE_DOWNGRADE,
+    };
+    let updates = wanted.iter().map(|(feature, level)| {
+        FeatureUpdateKey::default()
+            .with_feature(StrBytes::from_string(feature.clone()))
+            .with_max_version_level(*level)
+            .with_upgrade_type(kind)
+    });
+    let connection = connection(options)?;
+    let request = UpdateFeaturesRequest::default()
+        .with_timeout_ms(connection.timeout_ms())
+        .with_feature_updates(updates.collect())
+        .with_validate_only(dry_run);
+    let mut brokers = Brokers::reach(&connection).await?;
+    let response = brokers.call_any(&request).await?;
+    // Of the whole, since version 2; before, of each.
+    let whole = refusal(
+        "updating features",
+        response.error_code,
+        response.error_message.as_deref(),
+    );
+    let mut failed = 0;
+    for (feature, level) in &wanted {
+        let of_each = response
+            .results
+            .iter()
+            .find(|result| result.feature.as_str() == feature);
+        let of_each = of_each.and_then(|result| {
+            let said = result.error_message.as_deref();
+            refusal("updating a feature", result.error_code, said)
+        });
+        let error = whole.as_ref().or(of_each.as_ref()).map(message_of);
+        failed += usize::from(error.is_some());
+        write_line(&outcome(command, feature, *level, dry_run, error.as_deref()))?;
+    }
+    if failed > 0 {
+        bail!("{failed} out of {} operation(s) failed.", wanted.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The features with the levels that they shall have; to be disabled is level 0.
+fn wanted(command: &str, options: &Options) -> Result<BTreeMap<String, i16>> {
+    let mut wanted = BTreeMap::new();
+    for text in options.values("feature") {
+        let (feature, level) = match (command, text.split_once('=')) {
+            ("disable", _) => (text, 0),
+            (_, None) => bail!("Can't parse feature=level string {text}: equals sign not found."),
+            (_, Some((feature, level))) => match level.trim().parse() {
+                Ok(number) => (feature.trim(), number),
+                Err(_) => bail!(
+                    "Can't parse feature=level string {text}: unable to parse {} as a short.",
+                    level.trim()
+                ),
+            },
+        };
+        if wanted.insert(feature.to_owned(), level).is_some() {
+            bail!("Feature {feature} was specified more than once.");
+        }
+    }
+    if wanted.is_empty() {
+        bail!("You must specify at least one feature to {command}");
+    }
+    Ok(wanted)
+}
+
+fn outcome(command: &str, feature: &str, level: i16, dry_run: bool, error: Option<&str>) -> String {
+    let disables = command == "disable";
+    match error {
+        Some(error) => {
+            let head = if dry_run { "Can not" } else { "Could not" };
+            let target = if disables {
+                String::new()
+            } else {
+                format!(" to {level}")
+            };
+            format!("{head} {command} {feature}{target}. {error}")
+        }
+        None => {
+            let verb = if dry_run { "can be" } else { "was" };
+            let done = if disables {
+                "disabled.".to_owned()
+            } else {
+                format!("{command}d to {level}.")
+            };
+            format!("{feature} {verb} {done}")
+        }
+    }
+}
+
 /// A level's number; those of the metadata's version have names.
 fn level_name(feature: &str, level: i16) -> String {
     if feature != "metadata.version" {
@@ -120,6 +234,43 @@ fn level_name(feature: &str, level: i16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_named_once_with_a_level_unless_they_are_disabled() {
+        let read = |line: &str| {
+            let options = Options::parse(OPTIONS, line.split_whitespace().map(str::to_owned).collect()).unwrap();
+            let command = options.words().first().cloned().unwrap();
+            wanted(&command, &options).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("upgrade --feature a=1 --feature b=2").unwrap().len(), 2);
+        assert_eq!(read("disable --feature a").unwrap()["a"], 0);
+        assert!(
+            read("upgrade --feature a")
+                .unwrap_err()
+                .contains("equals sign not found")
+        );
+        assert!(read("upgrade --feature a=x").unwrap_err().contains("as a short"));
+        assert!(
+            read("disable --feature a --feature a")
+                .unwrap_err()
+                .contains("more than once")
+        );
+        assert_eq!(
+            read("downgrade").unwrap_err(),
+            "You must specify at least one feature to downgrade"
+        );
+    }
+
+    #[test]
+    fn what_became_of_an_update_is_told_in_kafkas_words() {
+        assert_eq!(outcome("upgrade", "f", 2, false, None), "f was upgraded to 2.");
+        assert_eq!(outcome("disable", "f", 0, true, None), "f can be disabled.");
+        assert_eq!(
+            outcome("downgrade", "f", 1, false, Some("No.")),
+            "Could not downgrade f to 1. No."
+        );
+        assert_eq!(outcome("disable", "f", 0, true, Some("No.")), "Can not disable f. No.");
+    }
 
     #[test]
     fn a_feature_is_a_line_and_metadata_versions_have_names() {
