@@ -49,12 +49,13 @@ reassign_and_verify() {
     reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'is completed' && wrote '^Clearing topic-level throttles' || return
   plans '[2,3,1]'
   reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'rather than 2,3,1' &&
-    without_trace reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --throttle 10000000 && settled &&
-    configs --describe --topic "$one" && wrote 'replication.throttled.replicas' &&
     reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --disallow-replication-factor-change && wrote '^Error reassigning' &&
-    reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" && settled &&
+    reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --throttle 10000000 && wrote 'throttle limit was set to 10000000 B/s' &&
+    settled && configs --describe --topic "$one" && wrote 'replication.throttled.replicas' &&
+    configs --describe --entity-type brokers --entity-name 1 && wrote 'leader.replication.throttled.rate=10000000' &&
     reassign --verify --preserve-throttles --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'is completed' &&
-    reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && configs --describe --topic "$one"
+    reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && configs --describe --topic "$one" &&
+    configs --describe --entity-type brokers --entity-name 1
 }
 reassign_nothing() { reassign --list && reassign --cancel --reassignment-json-file "$WORK/move-TWIN.json"; }
 reassign_refused() {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::broker_keys::{broker_key, broker_keys};
+use crate::broker_keys::{broker_key, broker_keys, dynamic_keys};
 use crate::defaults::BrokerDefaults;
 use crate::group_keys::{GROUP_KEYS, broker_key_of};
 use crate::key::{ConfigKey, ConfigType, UpdateMode};
@@ -115,6 +115,7 @@ where
 #[must_use]
 pub fn describe_broker(broker: &BrokerDefaults) -> Vec<ConfigEntry> {
     let mut entries: Vec<ConfigEntry> = broker_keys()
+        .chain(dynamic_keys().filter(|row| broker.get(row.name).is_some()))
         .map(|row| {
             let value = broker.get(row.name).or_else(|| row.default_text()).map(str::to_owned);
             let synonyms = names_for(row.name)
@@ -167,6 +168,7 @@ pub fn describe_group<'a>(own: impl Fn(&str) -> Option<&'a str>, broker: &Broker
 #[must_use]
 pub fn describe_cluster_default(broker: &BrokerDefaults) -> Vec<ConfigEntry> {
     let mut entries: Vec<ConfigEntry> = broker_keys()
+        .chain(dynamic_keys())
         .filter_map(|row| {
             let set =
                 broker_places(row.name, broker).find(|place| place.source == ConfigSource::DynamicDefaultBroker)?;
@@ -306,6 +308,20 @@ mod tests {
         );
         assert!(!retention.read_only);
         assert_eq!(describe_cluster_default(&broker).len(), 1);
+    }
+
+    #[test]
+    fn a_throttle_is_described_where_it_is_set() {
+        let key = "leader.replication.throttled.rate";
+        let unset = describe_broker(&BrokerDefaults::default());
+        assert!(unset.iter().all(|entry| entry.name != key));
+        let broker = BrokerDefaults::default().with_dynamic([], [(key, "7")]);
+        let set = named(describe_broker(&broker), key);
+        assert_eq!(
+            (set.value.as_deref(), set.source),
+            (Some("7"), ConfigSource::DynamicBroker)
+        );
+        assert!(describe_cluster_default(&broker).is_empty());
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl DrainArgs {
             let moved = carry_out(&mut brokers, &plan.targets, self.at_once as usize, deadline).await?;
             let done = plan.targets.iter().filter(|(place, _)| moved.done.contains(*place));
             drained.moved.extend(done.map(|(place, to)| moves(place, to)));
-            drained.remaining.retain(|_| false);
+            drained.remaining.clear();
             drained.remaining.extend(moved.remaining.iter().map(name));
             drained.remaining.extend(moved.refused.keys().map(name));
             refusals.extend(

@@ -70,13 +70,19 @@ pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
     let name = listeners_own.map_or(name, |(_, key)| key);
     // A mechanism's own value has one more part: listener.name.NAME.MECHANISM.sasl.jaas.config.
     let mechanisms_own = listeners_own.and_then(|_| name.split_once('.')).map(|(_, key)| key);
-    let tables = || BROKER_TABLES.iter().chain(INTERNAL_TABLES).copied();
+    let dynamic = [replication::DYNAMIC_KEYS];
+    let tables = || BROKER_TABLES.iter().chain(INTERNAL_TABLES).chain(&dynamic).copied();
     find(tables(), name).or_else(|| find(tables(), mechanisms_own?))
 }
 
 /// Every broker key that DescribeConfigs shows, in no particular order.
 pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
     BROKER_TABLES.iter().copied().flatten()
+}
+
+/// The keys that exist only where somebody has set them on running brokers.
+pub(crate) fn dynamic_keys() -> impl Iterator<Item = &'static ConfigKey> {
+    replication::DYNAMIC_KEYS.iter()
 }
 
 /// Whether Kafka 4.0 removed this key.
