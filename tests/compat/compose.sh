@@ -95,6 +95,12 @@ verify() { # a kill, a shutdown and a freeze, whom chance hits; exit code 0 only
     --rate 1000 --out "$work/verify"
 }
 
+script() { # as scripts for Kafka's image call its tools
+  docker exec "$(container n1)" kafka-topics.sh --bootstrap-server n1:9092 --describe --topic $topic >"$work/described" &&
+    grep -q "^Topic: $topic.*PartitionCount:" "$work/described" &&
+    [ "$(docker exec "$(container n1)" kafka-get-offsets --bootstrap-server n1:9092 --topic $topic | awk -F: '{ sum += $3 } END { print sum }')" = "$1" ]
+}
+
 back() { docker start "$(container n2)" && healthy n2; }
 kill_all() {
   docker kill -s KILL "$(container n1)" "$(container n2)" "$(container n3)" &&
@@ -115,6 +121,7 @@ check 'all nodes are killed at once and come back' kill_all
 check 'everything is there afterwards' everything_is_there 3000
 check 'further records are produced' produce 3001 4000
 check 'everything is there at the end' everything_is_there 4000
+check 'the image has the tools of Kafka that scripts call' script 4000
 check 'klamm verify finds nothing lost' verify
 check 'all nodes stop cleanly' stop
 result
