@@ -276,10 +276,13 @@ pub(crate) fn serve(listener: TcpListener, health: Arc<NodeHealth>) {
 
 async fn metrics(State(health): State<Arc<NodeHealth>>) -> impl IntoResponse {
     health.measure();
-    let mut text = String::new();
-    let encoded = encode(&mut text, &health.registry.lock());
-    match encoded {
-        Ok(()) => (
+    // What clients push may be megabytes.
+    let encoded = tokio::task::spawn_blocking(move || {
+        let mut text = String::new();
+        encode(&mut text, &health.registry.lock()).map(|()| text)
+    });
+    match encoded.await {
+        Ok(Ok(text)) => (
             StatusCode::OK,
             [(
                 "content-type",
@@ -288,7 +291,7 @@ async fn metrics(State(health): State<Arc<NodeHealth>>) -> impl IntoResponse {
             text,
         )
             .into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

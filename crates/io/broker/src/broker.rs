@@ -206,7 +206,7 @@ impl Broker {
         );
         let replication = Arc::new(ReplicationServer::new(Arc::clone(&replicas), identity.clone()));
         let push_bytes = config.network.telemetry_max_bytes as usize;
-        let telemetry = ClientTelemetry::new(push_bytes, Arc::clone(&host.clock));
+        let telemetry = ClientTelemetry::new(push_bytes, Arc::clone(&host.clock), replicas.pool().clone());
         let context = Arc::new(BrokerContext {
             config: Arc::clone(config),
             host,

@@ -2,33 +2,36 @@
 //!
 //! Kafka hands pushes to a plugin of the operator's; here they are shown beside the broker's own metrics, the last push of each client.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use config::client_metrics::ClientMetricsSubscription;
 use metadata::{ConfigMap, MetadataImage};
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::MetricType;
-use records::{Compression, decompress};
-use telemetry::{ClientDescription, ClientInstances, Push, Refusal, Shown, Subscription, samples};
+use records::{BatchError, Compression, decompress};
+use telemetry::{ClientDescription, ClientInstances, OWN_LABELS, Push, Refusal, Sample, Shown, Subscription, samples};
 use types::{ClientInstanceId, ErrorCode};
 
+use crate::blocking::BlockingPool;
 use crate::clock::Clock;
 
-/// Decompressed bytes of a push that are looked at.
-const PUSH_BYTES_MAX: usize = 1 << 20;
+/// Decompressed bytes of a push that are looked at. Read, they may take thirty times as much for a moment.
+const PUSH_BYTES_MAX: usize = 2 << 20;
 /// Of every metric: clients say no more of them than the name.
 const HELP: &str = "Pushed by a client";
-
-type Labels<'a> = Vec<(&'a str, String)>;
 
 /// The clients that push to this broker.
 #[derive(Debug)]
 pub struct ClientTelemetry {
     max_bytes: usize,
     clock: Arc<dyn Clock>,
+    pool: BlockingPool,
+    /// One push is read at a time.
+    reading: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -40,12 +43,14 @@ struct State {
 }
 
 impl ClientTelemetry {
-    /// `telemetry.max.bytes`: of a push, as sent.
+    /// `telemetry.max.bytes`: of a push, as sent. Pushes are read on `pool`.
     #[must_use]
-    pub fn new(max_bytes: usize, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub fn new(max_bytes: usize, clock: Arc<dyn Clock>, pool: BlockingPool) -> Arc<Self> {
         Arc::new(Self {
             max_bytes,
             clock,
+            pool,
+            reading: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         })
     }
@@ -73,12 +78,12 @@ impl ClientTelemetry {
     /// A client pushes.
     ///
     /// # Errors
-    /// Kafka's; INVALID_RECORD of a payload that can't be read.
-    pub(crate) fn push(
+    /// Kafka's; INVALID_RECORD, which makes clients stop, of a payload that can't be read.
+    pub(crate) async fn push(
         &self,
         image: &MetadataImage,
         push: &Push,
-        payload: &bytes::Bytes,
+        payload: Bytes,
         client: &ClientDescription,
     ) -> Result<(), Refusal> {
         {
@@ -90,51 +95,84 @@ impl ClientTelemetry {
         if payload.is_empty() {
             return Ok(());
         }
-        let unreadable = || Refusal(ErrorCode::InvalidRecord);
         let codec = u8::try_from(push.codec)
             .ok()
             .and_then(|id| Compression::from_id(id).ok());
         let codec = codec.ok_or(Refusal(ErrorCode::UnsupportedCompressionType))?;
-        let plain = decompress(codec, payload, PUSH_BYTES_MAX).map_err(|_| unreadable())?;
-        let samples = samples(&plain).map_err(|_| unreadable())?;
+        let samples = {
+            let _one = self.reading.lock().await;
+            let read = self.pool.run(move || read(codec, &payload)).await;
+            read.ok_or(Refusal(ErrorCode::UnknownServerError))??
+        };
         self.state.lock().instances.keep(push.instance_id, samples);
         Ok(())
     }
 }
 
+fn read(codec: Compression, payload: &Bytes) -> Result<Vec<Sample>, Refusal> {
+    let plain = decompress(codec, payload, PUSH_BYTES_MAX).map_err(|error| match error {
+        // The client goes on with its next interval: it may have less to say by then.
+        BatchError::DecompressedTooLarge { .. } => Refusal(ErrorCode::TelemetryTooLarge),
+        _ => Refusal(ErrorCode::InvalidRecord),
+    })?;
+    if plain.len() > PUSH_BYTES_MAX {
+        return Err(Refusal(ErrorCode::TelemetryTooLarge));
+    }
+    samples(&plain).map_err(|_| Refusal(ErrorCode::InvalidRecord))
+}
+
 impl Collector for ClientTelemetry {
     /// Every client that was heard lately.
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let mut state = self.state.lock();
-        let mut by_name: BTreeMap<&str, Vec<(Labels<'_>, f64)>> = BTreeMap::new();
-        for Shown {
-            instance,
-            client,
-            samples,
-        } in state.instances.shown(self.clock.now())
-        {
-            let who = [
-                ("client_id", client.client_id.clone()),
-                ("client_instance_id", instance.to_string()),
-                ("client_software_name", client.software_name.clone()),
-                ("client_software_version", client.software_version.clone()),
-            ];
-            for sample in samples {
-                // What the client says of these is the same, or not to be believed.
-                let own = sample
-                    .labels
-                    .iter()
-                    .filter(|(name, _)| who.iter().all(|(taken, _)| taken != name));
-                let own = own.map(|(name, value)| (name.as_str(), value.clone()));
-                let labels: Labels<'_> = who.iter().cloned().chain(own).collect();
-                by_name.entry(&sample.name).or_default().push((labels, sample.value));
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let shown = self.state.lock().instances.shown(self.clock.now());
+        let clients: Vec<(String, &Shown)> = shown.iter().map(|one| (one.instance.to_string(), one)).collect();
+        let samples = clients
+            .iter()
+            .flat_map(|(instance, one)| one.samples.iter().map(move |sample| (instance, one, sample)));
+        let mut samples: Vec<_> = samples.collect();
+        samples.sort_by(|left, right| left.2.name.cmp(&right.2.name));
+        for of_one_name in samples.chunk_by(|left, right| left.2.name == right.2.name) {
+            let Some((_, _, first)) = of_one_name.first() else {
+                continue;
+            };
+            let mut family = encoder.encode_descriptor(&first.name, HELP, None, MetricType::Gauge)?;
+            for (instance, one, sample) in of_one_name {
+                let client = &one.client;
+                let who = [
+                    &client.client_id,
+                    instance,
+                    &client.software_name,
+                    &client.software_version,
+                ];
+                family
+                    .encode_family(&Labels { who, sample })?
+                    .encode_gauge(&sample.value)?;
             }
         }
-        for (name, values) in by_name {
-            let mut family = encoder.encode_descriptor(name, HELP, None, MetricType::Gauge)?;
-            for (labels, value) in values {
-                family.encode_family(&labels)?.encode_gauge(&value)?;
-            }
+        Ok(())
+    }
+}
+
+/// Of one value: who pushed it, in the order of [`OWN_LABELS`], and what the client says.
+#[derive(Debug)]
+struct Labels<'a> {
+    who: [&'a String; 4],
+    sample: &'a Sample,
+}
+
+impl EncodeLabelSet for Labels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        let who = OWN_LABELS
+            .iter()
+            .copied()
+            .zip(self.who.iter().map(|text| text.as_str()));
+        let own = self
+            .sample
+            .labels
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()));
+        for label in who.chain(own) {
+            label.encode(encoder.encode_label())?;
         }
         Ok(())
     }
@@ -143,11 +181,11 @@ impl Collector for ClientTelemetry {
 impl State {
     /// Takes the subscriptions of the image, where they have changed.
     fn follow(&mut self, image: &MetadataImage) {
-        if image
+        let same = image
             .client_metrics()
             .map(Arc::as_ptr)
-            .eq(self.configs.iter().map(Arc::as_ptr))
-        {
+            .eq(self.configs.iter().map(Arc::as_ptr));
+        if same {
             return;
         }
         self.configs = image.client_metrics().cloned().collect();

@@ -1,6 +1,7 @@
 //! The clients that ask for subscriptions and push. Mirrors what Kafka's `ClientMetricsManager` decides.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use config::client_metrics::ClientMetricsSubscription;
 use types::{ClientInstanceId, ErrorCode, TimestampMs};
@@ -10,8 +11,12 @@ use crate::subscription::{ClientDescription, Subscription};
 
 /// Clients known at a time, as in Kafka; those heard last stay.
 const INSTANCES_MAX: usize = 16_384;
-/// Values kept of all clients, about 200 bytes each.
-pub const SAMPLES_MAX: usize = 100_000;
+/// Bytes kept of all clients' values, about.
+pub const KEPT_BYTES_MAX: usize = 32 << 20;
+/// What is kept is cut to so many eighths when it becomes too much, so that not every push looks for what can go.
+const EIGHTHS_LEFT: usize = 7;
+/// Of a value, beside its texts.
+const SAMPLE_BYTES: usize = 128;
 /// A client is remembered for three intervals, and no less than this.
 const REMEMBERED_MS: i64 = 60_000;
 /// Of codecs, beyond those of records: none.
@@ -48,18 +53,20 @@ struct Instance {
     terminating: bool,
     /// It was told to ask anew, and may do so at once.
     sent_back: bool,
-    samples: Vec<Sample>,
+    samples: Arc<[Sample]>,
+    /// About, of the samples.
+    bytes: usize,
 }
 
 /// A client and its values.
-#[derive(Debug)]
-pub struct Shown<'a> {
+#[derive(Debug, Clone)]
+pub struct Shown {
     /// Its id.
     pub instance: ClientInstanceId,
     /// Who it is.
-    pub client: &'a ClientDescription,
+    pub client: ClientDescription,
     /// What it pushed last.
-    pub samples: &'a [Sample],
+    pub samples: Arc<[Sample]>,
 }
 
 /// The clients of one broker.
@@ -68,7 +75,7 @@ pub struct ClientInstances {
     subscriptions: Vec<ClientMetricsSubscription>,
     version: u64,
     instances: HashMap<ClientInstanceId, Instance>,
-    sample_count: usize,
+    kept_bytes: usize,
 }
 
 impl ClientInstances {
@@ -128,29 +135,34 @@ impl ClientInstances {
         let Some(instance) = self.instances.get_mut(&instance_id) else {
             return;
         };
-        self.sample_count -= instance.samples.len();
-        self.sample_count += samples.len();
-        instance.samples = samples;
-        while self.sample_count > SAMPLES_MAX && self.instances.len() > 1 {
-            self.forget_oldest(instance_id);
+        let bytes = samples.iter().map(bytes_of).sum();
+        self.kept_bytes = self.kept_bytes.saturating_sub(instance.bytes).saturating_add(bytes);
+        (instance.samples, instance.bytes) = (samples.into(), bytes);
+        if self.kept_bytes > KEPT_BYTES_MAX {
+            let left = KEPT_BYTES_MAX / 8 * EIGHTHS_LEFT;
+            self.forget_oldest(|instances| instances.kept_bytes <= left, |instance| instance.bytes > 0);
         }
     }
 
     /// All values of those who are still there.
-    pub fn shown(&mut self, now: TimestampMs) -> impl Iterator<Item = Shown<'_>> {
+    pub fn shown(&mut self, now: TimestampMs) -> Vec<Shown> {
         self.forget_silent(now);
-        self.instances.iter().map(|(id, instance)| Shown {
-            instance: *id,
-            client: &instance.client,
-            samples: &instance.samples,
-        })
+        let shown = self.instances.iter().filter(|(_, instance)| instance.bytes > 0);
+        shown
+            .map(|(id, instance)| Shown {
+                instance: *id,
+                client: instance.client.clone(),
+                samples: Arc::clone(&instance.samples),
+            })
+            .collect()
     }
 
     fn instance(&mut self, now: TimestampMs, id: ClientInstanceId, client: &ClientDescription) -> &mut Instance {
         if !self.instances.contains_key(&id) && self.instances.len() >= INSTANCES_MAX {
             self.forget_silent(now);
+            let left = INSTANCES_MAX / 8 * EIGHTHS_LEFT;
             if self.instances.len() >= INSTANCES_MAX {
-                self.forget_oldest(id);
+                self.forget_oldest(|instances| instances.instances.len() <= left, |_| true);
             }
         }
         let (version, subscriptions) = (self.version, &self.subscriptions);
@@ -164,7 +176,8 @@ impl ClientInstances {
             pushed: None,
             terminating: false,
             sent_back: false,
-            samples: Vec::new(),
+            samples: Arc::default(),
+            bytes: 0,
         });
         instance.heard = now;
         if instance.version != version {
@@ -172,29 +185,43 @@ impl ClientInstances {
             instance.subscription = subscription();
             instance.version = version;
             (instance.asked, instance.pushed) = (None, None);
+            instance.terminating = false;
         }
         instance
     }
 
     fn forget_silent(&mut self, now: TimestampMs) {
-        let counted = &mut self.sample_count;
+        let kept = &mut self.kept_bytes;
         self.instances.retain(|_, instance| {
             let remembered = REMEMBERED_MS.max(3 * i64::from(instance.subscription.interval_ms));
             let stays = now.since(instance.heard) < remembered;
             if !stays {
-                *counted -= instance.samples.len();
+                *kept = kept.saturating_sub(instance.bytes);
             }
             stays
         });
     }
 
-    fn forget_oldest(&mut self, but: ClientInstanceId) {
-        let others = self.instances.iter().filter(|(id, _)| **id != but);
-        let oldest = others.min_by_key(|(_, instance)| instance.heard).map(|(id, _)| *id);
-        if let Some(instance) = oldest.and_then(|id| self.instances.remove(&id)) {
-            self.sample_count -= instance.samples.len();
+    /// Forgets those of this kind who were heard longest ago, until it is enough.
+    fn forget_oldest(&mut self, is_enough: impl Fn(&Self) -> bool, of_kind: impl Fn(&Instance) -> bool) {
+        let kind = self.instances.iter().filter(|(_, instance)| of_kind(instance));
+        let mut oldest: Vec<(TimestampMs, ClientInstanceId)> =
+            kind.map(|(id, instance)| (instance.heard, *id)).collect();
+        oldest.sort_unstable();
+        for (_, id) in oldest {
+            if is_enough(self) {
+                return;
+            }
+            if let Some(instance) = self.instances.remove(&id) {
+                self.kept_bytes = self.kept_bytes.saturating_sub(instance.bytes);
+            }
         }
     }
+}
+
+fn bytes_of(sample: &Sample) -> usize {
+    let texts = sample.labels.iter().map(|(name, text)| name.len() + text.len() + 48);
+    SAMPLE_BYTES + sample.name.len() + texts.sum::<usize>()
 }
 
 impl Instance {
@@ -375,20 +402,33 @@ mod tests {
     #[test]
     fn the_silent_are_forgotten_and_what_is_kept_is_bounded() {
         let mut instances = asked_for_everything();
+        let half = KEPT_BYTES_MAX / 2 / bytes_of(&sample());
         for number in 1..=3 {
             let now = TimestampMs(i64::try_from(number).unwrap());
             instances.ask(now, id(number), &java()).unwrap();
-            instances.keep(id(number), vec![sample(); SAMPLES_MAX / 2]);
+            instances.keep(id(number), vec![sample(); half]);
         }
-        assert_eq!(instances.sample_count, SAMPLES_MAX);
-        let shown: Vec<usize> = instances
+        // The last two are more than seven eighths.
+        let shown: Vec<ClientInstanceId> = instances
             .shown(TimestampMs(3))
-            .map(|shown| shown.samples.len())
+            .iter()
+            .map(|shown| shown.instance)
             .collect();
-        assert_eq!(shown, [SAMPLES_MAX / 2; 2]);
+        assert_eq!(shown, [id(3)]);
         instances.keep(id(3), vec![sample()]);
-        assert_eq!(instances.shown(TimestampMs(60_002)).count(), 1);
-        assert_eq!(instances.shown(TimestampMs(60_003)).count(), 0);
-        assert_eq!(instances.sample_count, 0);
+        assert_eq!(instances.kept_bytes, bytes_of(&sample()));
+        assert_eq!(instances.shown(TimestampMs(60_002)).len(), 1);
+        assert_eq!(instances.shown(TimestampMs(60_003)).len(), 0);
+        assert_eq!(instances.kept_bytes, 0);
+    }
+
+    #[test]
+    fn a_flood_of_ids_leaves_those_who_were_heard_last() {
+        let mut instances = asked_for_everything();
+        for number in 1..=20_000 {
+            let _ = instances.ask(TimestampMs(i64::try_from(number).unwrap()), id(number), &java());
+            assert!(instances.instances.len() <= INSTANCES_MAX);
+        }
+        assert!(instances.instances.contains_key(&id(20_000)) && !instances.instances.contains_key(&id(1)));
     }
 }

@@ -6,11 +6,20 @@ use prost::{DecodeError, Message};
 
 use crate::otlp::{Data, KeyValue, MetricsData, Number, Value};
 
-/// Values of one push; what comes after is dropped. A Java client with a hundred partitions sends a few hundred.
-const SAMPLES_OF_A_PUSH: usize = 5_000;
+/// Points of one push that are looked at. A Java client with a hundred partitions sends a few hundred.
+const POINTS_MAX: usize = 5_000;
 const LABELS_MAX: usize = 16;
+/// Attributes of one point, or of the client, that are looked at.
+const ATTRIBUTES_MAX: usize = 32;
 /// Longer names and values are cut.
 const TEXT_BYTES: usize = 200;
+/// The labels that tell who pushes: what the client says of these is the same, or not to be believed.
+pub const OWN_LABELS: [&str; 4] = [
+    "client_id",
+    "client_instance_id",
+    "client_software_name",
+    "client_software_version",
+];
 
 /// One value of a client.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,32 +38,36 @@ pub struct Sample {
 /// Bytes that aren't OpenTelemetry's.
 pub fn samples(payload: &[u8]) -> Result<Vec<Sample>, DecodeError> {
     let data = MetricsData::decode(payload)?;
-    let mut found = BTreeMap::new();
+    let mut found = Found {
+        samples: BTreeMap::new(),
+        points_left: POINTS_MAX,
+    };
     for resource in &data.resource_metrics {
         let common = resource.resource.as_ref();
-        let common = common
-            .map(|resource| resource.attributes.as_slice())
-            .unwrap_or_default();
-        let mut note = |name: String, attributes: &[KeyValue], value: f64| {
-            if found.len() < SAMPLES_OF_A_PUSH {
-                found.insert((name, labels(common, attributes)), value);
-            }
-        };
+        let common = labels(
+            common
+                .map(|resource| resource.attributes.as_slice())
+                .unwrap_or_default(),
+        );
         for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
-            let name = metric_name(&metric.name);
             match &metric.data {
                 Some(Data::Gauge(numbers) | Data::Sum(numbers)) => {
                     for point in &numbers.data_points {
-                        if let Some(value) = point.value {
-                            note(name.clone(), &point.attributes, as_float(value));
-                        }
+                        let Some(value) = point.value.filter(|_| found.takes_a_point()) else {
+                            continue;
+                        };
+                        found.note(metric_name(&metric.name), &common, &point.attributes, as_float(value));
                     }
                 }
                 Some(Data::Histogram(histogram)) => {
                     for point in &histogram.data_points {
-                        note(format!("{name}_count"), &point.attributes, count(point.count));
+                        if !found.takes_a_point() {
+                            break;
+                        }
+                        let name = metric_name(&metric.name);
+                        found.note(format!("{name}_count"), &common, &point.attributes, count(point.count));
                         if let Some(sum) = point.sum {
-                            note(format!("{name}_sum"), &point.attributes, sum);
+                            found.note(format!("{name}_sum"), &common, &point.attributes, sum);
                         }
                     }
                 }
@@ -62,10 +75,36 @@ pub fn samples(payload: &[u8]) -> Result<Vec<Sample>, DecodeError> {
             }
         }
     }
-    let samples = found.into_iter();
+    let samples = found.samples.into_iter();
     Ok(samples
         .map(|((name, labels), value)| Sample { name, labels, value })
         .collect())
+}
+
+type Labels = BTreeMap<String, String>;
+
+/// What a push has said so far.
+struct Found {
+    samples: BTreeMap<(String, Vec<(String, String)>), f64>,
+    points_left: usize,
+}
+
+impl Found {
+    fn takes_a_point(&mut self) -> bool {
+        let takes = self.points_left > 0;
+        self.points_left = self.points_left.saturating_sub(1);
+        takes
+    }
+
+    fn note(&mut self, name: String, common: &Labels, attributes: &[KeyValue], value: f64) {
+        let mut all = common.clone();
+        for (label, text) in labels(attributes) {
+            if all.len() < LABELS_MAX || all.contains_key(&label) {
+                all.insert(label, text);
+            }
+        }
+        self.samples.insert((name, all.into_iter().collect()), value);
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown as a float in any case")]
@@ -101,14 +140,14 @@ fn word(text: &str) -> String {
         .collect()
 }
 
-fn labels(common: &[KeyValue], own: &[KeyValue]) -> Vec<(String, String)> {
-    let mut labels = BTreeMap::new();
-    for attribute in common.iter().chain(own) {
+fn labels(attributes: &[KeyValue]) -> Labels {
+    let mut labels = Labels::new();
+    for attribute in attributes.iter().take(ATTRIBUTES_MAX) {
         let Some(value) = attribute.value.as_ref().and_then(|value| value.value.as_ref()) else {
             continue;
         };
         let value = match value {
-            Value::Text(text) => text.chars().take(TEXT_BYTES).collect(),
+            Value::Text(text) => cut(text).to_owned(),
             Value::Bool(value) => value.to_string(),
             Value::Int(value) => value.to_string(),
             Value::Double(value) => value.to_string(),
@@ -118,11 +157,18 @@ fn labels(common: &[KeyValue], own: &[KeyValue]) -> Vec<(String, String)> {
         if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
             name.insert(0, 'a');
         }
-        if labels.len() < LABELS_MAX || labels.contains_key(&name) {
+        let is_own = OWN_LABELS.contains(&name.as_str());
+        if !is_own && (labels.len() < LABELS_MAX || labels.contains_key(&name)) {
             labels.insert(name, value);
         }
     }
-    labels.into_iter().collect()
+    labels
+}
+
+/// No more than [`TEXT_BYTES`] of a text.
+#[must_use]
+pub fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -224,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_push_without_end_is_cut() {
-        let points = (0..SAMPLES_OF_A_PUSH + 10).map(|at| {
+        let points = (0..POINTS_MAX + 10).map(|at| {
             let many = (0..LABELS_MAX + 5).map(|label| attribute(&format!("{label}"), Value::Text("x".repeat(1_000))));
             NumberDataPoint {
                 attributes: many.chain([attribute("at", Value::Int(at as i64))]).collect(),
@@ -239,7 +285,7 @@ mod tests {
             assert!(sample.name.len() < 2 * TEXT_BYTES && sample.labels.len() <= LABELS_MAX);
             assert!(sample.labels.iter().all(|(_, value)| value.len() <= TEXT_BYTES));
         }
-        let points = (0..SAMPLES_OF_A_PUSH as i64 + 10).map(|at| NumberDataPoint {
+        let points = (0..POINTS_MAX as i64 + 10).map(|at| NumberDataPoint {
             attributes: vec![attribute("at", Value::Int(at))],
             value: Some(Number::Int(1)),
         });
@@ -247,7 +293,27 @@ mod tests {
             data_points: points.collect(),
         };
         let payload = push(Vec::new(), vec![metric("a", Data::Gauge(many))]);
-        assert_eq!(samples(&payload).unwrap().len(), SAMPLES_OF_A_PUSH);
+        assert_eq!(samples(&payload).unwrap().len(), POINTS_MAX);
+    }
+
+    #[test]
+    fn a_client_does_not_say_who_it_is_by_a_label() {
+        let attributes = vec![
+            attribute("client_id", Value::Text("somebody".to_owned())),
+            attribute("client.id", Value::Text("else".to_owned())),
+            attribute("a", Value::Text("\u{1f600}".repeat(100))),
+        ];
+        let payload = push(
+            Vec::new(),
+            vec![metric("m", Data::Gauge(point(attributes, Number::Int(1))))],
+        );
+        let found = samples(&payload).unwrap();
+        let labels: Vec<(&str, usize)> = found[0]
+            .labels
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.len()))
+            .collect();
+        assert_eq!(labels, [("a", TEXT_BYTES)]);
     }
 
     proptest! {

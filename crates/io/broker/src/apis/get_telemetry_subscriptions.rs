@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telemetry::{ClientDescription, Refusal};
+use telemetry::{ClientDescription, Refusal, cut};
 use types::ClientInstanceId;
 use wire::messages::{GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse};
 
@@ -36,13 +36,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     respond(&header, &response)
 }
 
-/// Who speaks, as far as it is known.
+/// Who speaks, as far as it is known. Longer texts are cut: they are kept as long as the client is.
 pub(super) fn description(request: &ApiRequest) -> ClientDescription {
     let software = request.client.software.get().cloned().unwrap_or_default();
     ClientDescription {
-        client_id: request.header.client_id.clone().unwrap_or_default(),
-        software_name: software.name,
-        software_version: software.version,
+        client_id: cut(request.header.client_id.as_deref().unwrap_or_default()).to_owned(),
+        software_name: cut(&software.name).to_owned(),
+        software_version: cut(&software.version).to_owned(),
         source_address: request.client.address.to_string(),
         source_port: request.client.port.to_string(),
     }

@@ -21,8 +21,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         codec: body.compression_type,
         bytes: body.metrics.len(),
     };
-    let image = broker.host.image.load();
-    let outcome = broker.telemetry.push(&image, &push, &body.metrics, &client);
+    let image = broker.host.image.load_full();
+    let outcome = broker.telemetry.push(&image, &push, body.metrics, &client).await;
     let error = outcome.err().map_or(ErrorCode::None, |Refusal(error)| error);
     respond(&header, &PushTelemetryResponse::default().with_error_code(error.code()))
 }

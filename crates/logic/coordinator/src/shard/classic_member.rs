@@ -14,8 +14,8 @@ use super::consumer_place::replace;
 use super::join_group::FIRST_VERSION_REQUIRING_MEMBER_ID;
 use super::migration::downgrade_if_classic;
 use crate::consumer::{
-    AWAY, ClusterView, ConsumerGroup, ConsumerMember, EmbeddedSubscription, NamedPartitions, decode_subscription,
-    encode_assignment,
+    AWAY, ClusterView, ConsumerGroup, ConsumerMember, EmbeddedSubscription, GroupOverrides, NamedPartitions,
+    decode_subscription, encode_assignment,
 };
 use crate::effects::Undo;
 use crate::group::CONSUMER;
@@ -150,7 +150,7 @@ impl GroupShard {
         cluster: &dyn ClusterView,
     ) -> Effects {
         let mut effects = Effects::default();
-        match self.on_classic_sync(request, cluster) {
+        match self.on_classic_sync(now, request, cluster) {
             Ok((response, session_timeout_ms)) => {
                 let id = self.group_id(&request.group_id);
                 let timers = self.consumer_timers.entry(id).or_default();
@@ -171,6 +171,7 @@ impl GroupShard {
 
     fn on_classic_sync(
         &self,
+        now: TimestampMs,
         request: &SyncGroupRequest,
         cluster: &dyn ClusterView,
     ) -> Result<(SyncGroupResponse, i32), ErrorCode> {
@@ -182,8 +183,11 @@ impl GroupShard {
         {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
-        // One that is to give something up learns what by this answer.
-        if group.epoch.epoch > member.current.epoch && member.current.state != MemberState::Unrevoked {
+        // One that is to give something up learns what by this answer. Until the assignment interval is over the old targets hold: sent
+        // back to join, members would come again at once, and again.
+        let overrides = cluster.overrides(&request.group_id);
+        let behind = member.current.epoch < group.target_epoch.epoch || self.is_to_be_assigned(group, now, overrides);
+        if behind && member.current.state != MemberState::Unrevoked {
             return Err(ErrorCode::RebalanceInProgress);
         }
         let version = embedded(classic).map_or(0, |subscription| subscription.version);
@@ -223,7 +227,9 @@ impl GroupShard {
         let speaker = (request.member_id.as_str(), request.group_instance_id.as_deref());
         let (group, member, classic) = self.classic_in_generation(&request.group_id, speaker, request.generation_id)?;
         let session = now.plus_ms(i64::from(classic.session_timeout_ms.max(0)));
-        let rebalancing = is_rebalancing(group, &request.member_id, member);
+        // Its join makes the targets, where nobody else's heartbeat has.
+        let rebalancing = is_rebalancing(group, &request.member_id, member)
+            || self.is_to_be_assigned(group, now, GroupOverrides::default());
         let id = self.group_id(&request.group_id);
         self.consumer_timers
             .entry(id)
@@ -342,7 +348,7 @@ fn is_rebalancing(group: &ConsumerGroup, member_id: &str, member: &ConsumerMembe
                 .any(|partition| group.is_held_by_another(*topic, *partition, member_id))
         })
     };
-    member.current.epoch < group.epoch.epoch
+    member.current.epoch < group.target_epoch.epoch
         || member.current.state == MemberState::Unrevoked
         || (member.current.state == MemberState::Unreleased && !waits())
 }

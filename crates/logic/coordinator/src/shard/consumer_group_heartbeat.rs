@@ -212,19 +212,24 @@ impl GroupShard {
         cluster: &dyn ClusterView,
     ) {
         let group = &draft.group;
-        let interval = overrides
-            .assignment_interval_ms
-            .unwrap_or(self.config.consumer_assignment_interval_ms);
-        let made_at = group.target_epoch.made_at;
-        // KIP-1263: who joins together is assigned together. Another coordinator's clock may have been ahead.
-        let early = made_at <= now && now.since(made_at) < i64::from(interval);
-        if group.epoch.epoch <= group.target_epoch.epoch || early {
+        if !self.is_to_be_assigned(group, now, overrides) {
             return;
         }
         let preferred = group.preferred_assignor().and_then(AssignorKind::from_name);
         let assignor = preferred.unwrap_or(self.config.consumer_default_assignor);
         let targets = new_targets(group, assignor, cluster);
         draft.set_targets(targets, now);
+    }
+
+    /// Whether the group's targets are of an earlier epoch, and may be made anew by now.
+    pub(super) fn is_to_be_assigned(&self, group: &ConsumerGroup, now: TimestampMs, overrides: GroupOverrides) -> bool {
+        let interval = overrides
+            .assignment_interval_ms
+            .unwrap_or(self.config.consumer_assignment_interval_ms);
+        let made_at = group.target_epoch.made_at;
+        // KIP-1263: who joins together is assigned together. Another coordinator's clock may have been ahead.
+        let early = made_at <= now && now.since(made_at) < i64::from(interval);
+        group.epoch.epoch > group.target_epoch.epoch && !early
     }
 
     fn heartbeat_interval_ms(&self, overrides: GroupOverrides) -> i32 {

@@ -139,6 +139,27 @@ fn members_that_come_within_the_assignment_interval_are_assigned_together() {
 }
 
 #[test]
+fn a_classic_member_waits_for_the_assignment_interval_without_being_sent_back() {
+    let mut group = Group::new(&[("t", 2)]);
+    group.shell.cluster = group.cluster.clone();
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    let token = group.shell.join(join("b", "b"));
+    assert_eq!(group.shell.joined(token).error, ErrorCode::None);
+    assert_eq!(group.shell.joined(token).generation_id, 2);
+    assert_eq!(group.describe().state, ConsumerGroupState::Assigning);
+    // Nothing for it yet, and nothing to be told.
+    let token = group.shell.sync("b", 2, &[]);
+    assert_eq!(group.shell.synced(token).error, ErrorCode::None);
+    assert_eq!(group.shell.heartbeat("b", 2), ErrorCode::None);
+    group.shell.pass(1_000);
+    assert_eq!(group.shell.heartbeat("b", 2), ErrorCode::RebalanceInProgress);
+    let token = group.shell.join(join("b", "b"));
+    assert_eq!(group.shell.joined(token).generation_id, 3);
+    let (_, kept) = group.tell("a", 2, &all);
+    assert_eq!(kept.map(|kept| count(&kept)), Some(1));
+}
+
+#[test]
 fn a_member_that_does_not_give_up_in_time_is_removed() {
     let mut group = Group::new(&[("t", 2)]);
     let all = group.send(&joining("a", &["t"])).assignment.unwrap();
