@@ -18,6 +18,7 @@ use wire::messages::{
 use wire::protocol::StrBytes;
 
 use super::connection::Connection;
+use super::duration::deadline_in;
 use super::error_advice::refusal;
 
 /// Kafka's name of the metadata log.
@@ -264,9 +265,9 @@ impl ClusterState {
 
 /// Looks again and again, until nothing is lacking.
 fn wait_while(within: Duration, stop: impl Fn() -> bool, mut lacking: impl FnMut() -> Option<String>) -> Result<()> {
-    let deadline = Instant::now() + within;
+    let deadline = deadline_in(within);
     while let Some(lacking) = lacking() {
-        if Instant::now() > deadline || stop() {
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) || stop() {
             bail!("after {} s: {lacking}", within.as_secs());
         }
         std::thread::park_timeout(PAUSE);

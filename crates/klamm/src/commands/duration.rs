@@ -1,6 +1,6 @@
 //! Times as arguments say them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reads `500ms`, `90s`, `10m`, `2h`, or seconds.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -16,6 +16,11 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// When that time will have passed. None: never, it is more than a clock can tell.
+pub(super) fn deadline_in(within: Duration) -> Option<Instant> {
+    Instant::now().checked_add(within)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +34,11 @@ mod tests {
         parse_duration("soon").unwrap_err();
         parse_duration("5 weeks").unwrap_err();
         parse_duration("-1s").unwrap_err();
+    }
+
+    #[test]
+    fn a_time_without_end_has_no_deadline() {
+        assert!(deadline_in(Duration::from_secs(90)).is_some_and(|deadline| deadline > Instant::now()));
+        assert_eq!(deadline_in(Duration::MAX), None);
     }
 }

@@ -174,7 +174,7 @@ impl ConnectionsArgs {
 
     async fn send(&self, session: &mut Session, clients: Vec<OneOfMany>, began: Instant) -> Result<Latencies> {
         let latencies = Arc::new(Mutex::new(Latencies::default()));
-        let end = began + self.duration;
+        let end = began.checked_add(self.duration);
         let mut sending: JoinSet<Result<()>> = JoinSet::new();
         for client in clients {
             let (latencies, every, stop) = (Arc::clone(&latencies), self.every, session.stop.clone());
@@ -185,7 +185,7 @@ impl ConnectionsArgs {
                     first,
                 } = client;
                 let mut due = began + first;
-                while due < end && !stop.requested() {
+                while end.is_none_or(|end| due < end) && !stop.requested() {
                     tokio::time::sleep_until(due.into()).await;
                     let response = client.call_up_to(&request, NAMES_UNTIL, PATIENCE).await?;
                     let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);

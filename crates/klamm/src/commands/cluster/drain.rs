@@ -1,7 +1,7 @@
 //! `klamm cluster drain`: moves every replica off a broker, dead or alive, and waits until the others have them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -13,7 +13,7 @@ use super::log_dirs::describe_log_dirs;
 use super::moves::carry_out;
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
-use crate::commands::duration::parse_duration;
+use crate::commands::duration::{deadline_in, parse_duration};
 use crate::commands::group::TopicPartition;
 use crate::commands::output::{Output, join_ids, note, table};
 
@@ -64,7 +64,7 @@ struct DrainedPartition {
 
 impl DrainArgs {
     pub(super) async fn run(self) -> Result<()> {
-        let deadline = self.within.map(|within| Instant::now() + within);
+        let deadline = self.within.and_then(deadline_in);
         let mut drained = Drained {
             broker: self.broker,
             dry_run: self.dry_run,

@@ -13,7 +13,7 @@ use super::reassign_plan::{PlannedReplicas, as_targets, parse_move, parse_place,
 use super::reassignments::{Reassignment, alter_reassignments, list_reassignments};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
-use crate::commands::duration::parse_duration;
+use crate::commands::duration::{deadline_in, parse_duration};
 use crate::commands::group::TopicPartition;
 use crate::commands::output::{Output, join_ids, table};
 
@@ -85,7 +85,7 @@ impl ReassignArgs {
         let at_once = self.at_once.map_or(targets.len(), |count| count as usize);
         let deadline = match (self.no_wait, self.within) {
             (true, _) => Some(Instant::now()),
-            (false, within) => within.map(|within| Instant::now() + within),
+            (false, within) => within.and_then(deadline_in),
         };
         let moved = carry_out(&mut brokers, &targets, at_once, deadline).await?;
         let results: Vec<ReassignedPartition> = targets

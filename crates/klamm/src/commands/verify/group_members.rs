@@ -20,6 +20,7 @@ use super::consumers::{Quiet, join, note_refusal};
 use super::plan::Plan;
 use super::read_runs::ReadRuns;
 use super::recorder::Recorder;
+use crate::commands::duration::deadline_in;
 
 /// How long to wait for a record before what was got is written down.
 const POLL: Duration = Duration::from_millis(50);
@@ -215,14 +216,14 @@ impl Consuming {
         let mut last = Instant::now();
         let mut leaves = self
             .churn
-            .map(|churn| Instant::now() + churn.mul_f64(1.0 + f64::from(turn) / 2.0));
+            .and_then(|churn| deadline_in(churn.saturating_mul(u32::from(turn) + 2) / 2));
         while !stop.load(Ordering::Relaxed) {
             if let (Some(churn), Some(at)) = (self.churn, leaves)
                 && Instant::now() >= at
             {
                 self.consumer.unsubscribe();
                 self.consumer.subscribe(&[&self.topic])?;
-                leaves = Some(Instant::now() + churn.mul_f64(1.0 + f64::from(turn)));
+                leaves = deadline_in(churn.saturating_mul(u32::from(turn) + 1));
             }
             let polled = self.consumer.poll(POLL);
             let context = self.consumer.context();

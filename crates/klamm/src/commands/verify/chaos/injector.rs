@@ -12,6 +12,7 @@ use super::fault::{Fault, FaultKind, Roles};
 use super::nodes::Nodes;
 use super::schedule::Schedule;
 use crate::commands::cluster_state::ClusterState;
+use crate::commands::duration::deadline_in;
 use crate::commands::verify::group_members::note_committed;
 use crate::commands::verify::plan::Plan;
 use crate::commands::verify::recorder::Recorder;
@@ -153,13 +154,13 @@ impl Injector {
     /// Whether every client achieves something now that the cluster is whole.
     fn goes_on(&self, number: u32, fault: &Fault, stop: &AtomicBool) -> bool {
         let before = self.recorder.counters.achieved();
-        let deadline = Instant::now() + self.whole_within;
+        let deadline = deadline_in(self.whole_within);
         while let Some(idle) = self.recorder.counters.idle_since(&before) {
             if wait(LOOK, stop) {
                 // The run's end finds out who still waits.
                 return true;
             }
-            if Instant::now() > deadline {
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 let within = self.whole_within.as_secs();
                 let what = format!(
                     "after fault {number} ({}) the cluster was whole, but {idle} for {within} s",
@@ -175,12 +176,12 @@ impl Injector {
 
 /// True if it was asked to stop meanwhile.
 fn wait(time: Duration, stop: &AtomicBool) -> bool {
-    let until = Instant::now() + time;
+    let until = deadline_in(time);
     loop {
         if stop.load(Ordering::Relaxed) {
             return true;
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return false;
         }
