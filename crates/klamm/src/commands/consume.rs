@@ -4,7 +4,6 @@
 //! committed, so that the next run goes on where this one stopped.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
@@ -16,6 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::connection::{CLIENT_ID, Connection};
 use super::output::{Output, note};
+use super::printed::Printed;
 use super::produce::parse_pair;
 use super::quiet::Quiet;
 use super::record_format::{RecordFormat, json_of};
@@ -23,9 +23,6 @@ use super::topic::describe_topics;
 
 /// librdkafka wants a group even where none is used; this one never joins nor commits.
 pub(crate) const NO_GROUP: &str = "klamm-consume-without-group";
-
-/// Printed at once when no further record is waiting, and at the latest when so much has gathered.
-pub(crate) const BUFFER_BYTES: usize = 64 * 1024;
 
 /// `klamm consume`.
 #[derive(Debug, Args)]
@@ -155,51 +152,48 @@ impl ConsumeArgs {
         let format = self.format.clone().unwrap_or_else(|| RecordFormat::plain(self.key));
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let mut ended: BTreeSet<i32> = BTreeSet::new();
-        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        let mut gathered = Printed::default();
         let mut printed = 0_u64;
         loop {
             let received = tokio::select! {
                 biased;
-                received = consumer.recv() => received,
-                // Nothing is waiting: show what there is before sleeping.
-                () = std::future::ready(()), if !buffer.is_empty() => {
-                    flush(&mut buffer)?;
-                    continue;
-                }
+                // First: as long as records keep coming, nothing behind them is looked at.
                 signal = &mut interrupted => {
                     signal.context("Ctrl-C can't be listened for")?;
-                    return Ok(());
+                    return gathered.flush(consumer);
+                }
+                received = consumer.recv() => received,
+                // Nothing is waiting: show what there is before sleeping.
+                () = std::future::ready(()), if !gathered.is_empty() => {
+                    gathered.flush(consumer)?;
+                    continue;
                 }
             };
             match received {
                 Ok(record) => {
                     ended.remove(&record.partition());
-                    self.append(&format, &record, &mut buffer)?;
-                    if self.group.is_some() {
-                        consumer
-                            .store_offset_from_message(&record)
-                            .context("storing an offset failed")?;
-                    }
+                    self.append(&format, &record, gathered.bytes())?;
+                    gathered.add(&record, self.group.is_some());
                     printed += 1;
-                    let done = self.max_messages.is_some_and(|limit| printed >= limit);
-                    if done || buffer.len() >= BUFFER_BYTES {
-                        flush(&mut buffer)?;
+                    if self.max_messages.is_some_and(|limit| printed >= limit) {
+                        return gathered.flush(consumer);
                     }
-                    if done {
-                        return Ok(());
+                    if gathered.is_full() {
+                        gathered.flush(consumer)?;
+                        // The command's only thread hears of signals only when nothing is ready.
+                        tokio::task::yield_now().await;
                     }
                 }
                 Err(KafkaError::PartitionEOF(partition)) => {
                     ended.insert(partition);
                     let assigned = consumer.assignment().map_or(0, |assignment| assignment.count());
                     if self.exit_at_end && ended.len() >= assigned {
-                        flush(&mut buffer)?;
-                        return Ok(());
+                        return gathered.flush(consumer);
                     }
                 }
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
-                    flush(&mut buffer)?;
+                    gathered.flush(consumer)?;
                     return Err(error).with_context(|| format!("reading {} failed", self.topic));
                 }
             }
@@ -233,13 +227,4 @@ pub(crate) fn is_passing(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::NotLeaderForPartition
         )
     )
-}
-
-/// Writes what has gathered to standard output.
-pub(crate) fn flush(buffer: &mut Vec<u8>) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(buffer)?;
-    out.flush()?;
-    buffer.clear();
-    Ok(())
 }

@@ -19,6 +19,7 @@ pub(crate) mod error_advice;
 pub(crate) mod group;
 mod healthcheck;
 pub(crate) mod output;
+pub(crate) mod printed;
 pub(crate) mod produce;
 mod progress;
 pub(crate) mod quiet;

@@ -22,10 +22,11 @@ use super::connect::{BOOTSTRAP_SERVER, COMMAND_CONFIG, read_properties};
 use super::options::{OptionSpec, Options, UsageError, flag, value};
 use super::record_lines::{LineWriter, check_deserializer};
 use crate::commands::connection::Connection;
-use crate::commands::consume::{BUFFER_BYTES, NO_GROUP, flush, is_passing};
+use crate::commands::consume::{NO_GROUP, is_passing};
 use crate::commands::error_advice::Refusal;
 use crate::commands::group::topic_name;
 use crate::commands::output::{note, write_line};
+use crate::commands::printed::Printed;
 use crate::commands::quiet::Quiet;
 use crate::commands::topic::describe_topics;
 
@@ -369,18 +370,25 @@ async fn read(
     let patience = patience(options)?;
     let mut terminated = signal(SignalKind::terminate()).context("signals can't be listened for")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("signals can't be listened for")?;
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+    let mut gathered = Printed::default();
     while limit.is_none_or(|limit| *count < limit) {
         let received = tokio::select! {
             biased;
+            // First: as long as records keep coming, nothing behind them is looked at.
+            _ = terminated.recv() => {
+                gathered.flush(consumer)?;
+                return Ok(End::Signal(143));
+            }
+            _ = interrupted.recv() => {
+                gathered.flush(consumer)?;
+                return Ok(End::Signal(130));
+            }
             received = consumer.recv() => received,
             // Nothing is waiting: show what there is before sleeping.
-            () = std::future::ready(()), if !buffer.is_empty() => {
-                flush(&mut buffer)?;
+            () = std::future::ready(()), if !gathered.is_empty() => {
+                gathered.flush(consumer)?;
                 continue;
             }
-            _ = terminated.recv() => return Ok(End::Signal(143)),
-            _ = interrupted.recv() => return Ok(End::Signal(130)),
             () = tokio::time::sleep(patience) => {
                 note_timeout();
                 return Ok(End::Done);
@@ -388,25 +396,23 @@ async fn read(
         };
         match received {
             Ok(record) => {
-                writer.write(&record, &mut buffer);
+                writer.write(&record, gathered.bytes());
+                gathered.add(&record, in_group);
                 *count += 1;
-                if in_group {
-                    consumer
-                        .store_offset_from_message(&record)
-                        .context("storing an offset failed")?;
-                }
-                if buffer.len() >= BUFFER_BYTES {
-                    flush(&mut buffer)?;
+                if gathered.is_full() {
+                    gathered.flush(consumer)?;
+                    // The command's only thread hears of signals only when nothing is ready.
+                    tokio::task::yield_now().await;
                 }
             }
             Err(error) if is_passing(&error) || is_missing(&error) => {}
             Err(error) => {
-                flush(&mut buffer)?;
+                gathered.flush(consumer)?;
                 return Err(error).context("reading failed");
             }
         }
     }
-    flush(&mut buffer)?;
+    gathered.flush(consumer)?;
     Ok(End::Done)
 }
 
