@@ -1,6 +1,6 @@
 //! `klamm cluster elect`: ElectLeaders.
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use types::ErrorCode;
@@ -27,9 +27,12 @@ pub(crate) enum ElectionType {
 /// `klamm cluster elect`.
 #[derive(Debug, Args)]
 pub(crate) struct ElectArgs {
-    /// The partitions [default: all]
+    /// The partitions [default: all; an unclean election needs them, or --all]
     #[arg(value_name = "TOPIC/PARTITION", value_parser = parse_place)]
     partitions: Vec<TopicPartition>,
+    /// All partitions of the cluster
+    #[arg(long, conflicts_with = "partitions")]
+    all: bool,
     /// Who shall lead
     #[arg(short, long = "type", value_enum, default_value = "preferred")]
     kind: ElectionType,
@@ -62,8 +65,8 @@ struct ElectedPartition {
 
 impl ElectArgs {
     pub(super) async fn run(self) -> Result<()> {
+        let places = self.places()?;
         let mut brokers = Brokers::reach(&self.connection).await?;
-        let places = Some(self.partitions.as_slice()).filter(|places| !places.is_empty());
         let timeout_ms = self.connection.timeout_ms();
         let elections = elect_leaders(&mut brokers, self.kind, places, timeout_ms).await?;
         let results: Vec<ElectedPartition> = elections
@@ -97,6 +100,19 @@ impl ElectArgs {
         match errors.as_slice() {
             [] => Ok(()),
             errors => Err(anyhow!(errors.join("\n"))),
+        }
+    }
+}
+
+impl ElectArgs {
+    /// None: all. Records are lost by unclean elections, so all of them must be meant, not merely left unsaid.
+    fn places(&self) -> Result<Option<&[TopicPartition]>> {
+        match (self.partitions.as_slice(), self.kind) {
+            ([], ElectionType::Unclean) if !self.all => {
+                bail!("an unclean election may lose records: name partitions, or give --all for the whole cluster")
+            }
+            ([], ElectionType::Preferred | ElectionType::Unclean) => Ok(None),
+            (places, ElectionType::Preferred | ElectionType::Unclean) => Ok(Some(places)),
         }
     }
 }
@@ -148,4 +164,34 @@ pub(crate) async fn elect_leaders(
 fn is_not_needed(error: &Error) -> bool {
     let refusal = error.downcast_ref::<Refusal>();
     refusal.is_some_and(|refusal| refusal.code() == ErrorCode::ElectionNotNeeded.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        elect: ElectArgs,
+    }
+
+    /// How many partitions are meant; none: all.
+    fn places(line: &str) -> Result<Option<usize>> {
+        let line = Line::try_parse_from(std::iter::once("elect").chain(line.split_whitespace()))?;
+        Ok(line.elect.places()?.map(<[TopicPartition]>::len))
+    }
+
+    #[test]
+    fn the_whole_cluster_elects_uncleanly_only_when_that_is_said() {
+        assert_eq!(places("").unwrap(), None);
+        assert_eq!(places("--all").unwrap(), None);
+        assert_eq!(places("--type unclean t/0 t/1").unwrap(), Some(2));
+        assert_eq!(places("--type unclean --all").unwrap(), None);
+        let error = places("--type unclean").unwrap_err().to_string();
+        assert!(error.contains("--all"), "{error}");
+        places("--all t/0").unwrap_err();
+    }
 }
