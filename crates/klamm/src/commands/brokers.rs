@@ -84,6 +84,19 @@ impl Brokers {
         Err(failure.unwrap_or_else(|| anyhow!("the cluster names no brokers")))
     }
 
+    /// The newest version of `R` that the client speaks with whichever `call_any` calls.
+    pub(crate) async fn version_of_any<R: Request>(&mut self) -> Result<Option<i16>> {
+        let connected = self.clients.keys().next().copied();
+        let mut failure = None;
+        for broker in connected.into_iter().chain(self.ids()) {
+            match self.version_of::<R>(broker).await {
+                Ok(version) => return Ok(version),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| anyhow!("the cluster names no brokers")))
+    }
+
     /// One call to one of them.
     pub(crate) async fn call<R: Request>(&mut self, broker: i32, request: &R) -> Result<R::Response> {
         self.call_up_to(broker, request, i16::MAX).await

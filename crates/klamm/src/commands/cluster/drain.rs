@@ -1,6 +1,6 @@
 //! `klamm cluster drain`: moves every replica off a broker, dead or alive, and waits until the others have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -10,7 +10,8 @@ use wire::messages::MetadataResponse;
 
 use super::drain_plan::{Candidate, DrainPlan, PlacedPartition, Stuck, plan_drain};
 use super::log_dirs::describe_log_dirs;
-use super::moves::carry_out;
+use super::moves::{Moves, carry_out, replicas_of};
+use super::reassignments::{Reassignment, list_reassignments};
 use crate::commands::brokers::Brokers;
 use crate::commands::connection::Connection;
 use crate::commands::duration::{deadline_in, parse_duration};
@@ -71,57 +72,69 @@ impl DrainArgs {
             moved: Vec::new(),
             remaining: Vec::new(),
         };
-        let mut refusals: BTreeMap<TopicPartition, String> = BTreeMap::new();
-        for _ in 0..ROUNDS_MAX {
+        let mut failures: BTreeMap<TopicPartition, String> = BTreeMap::new();
+        // The last round only looks.
+        for round in 0..=ROUNDS_MAX {
+            // Before the metadata: of a move that ends between the two both tell the same replicas in the end.
+            let moving = list_reassignments(&mut Brokers::reach(&self.connection).await?, None).await?;
             let (mut brokers, metadata) = Brokers::of(&self.connection).await?;
-            let partitions = placed(&mut brokers, &metadata, self.broker).await;
-            let plan = self.plan(&mut brokers, &metadata, &partitions).await?;
+            let partitions = placed(&mut brokers, &metadata, &moving, self.broker).await;
+            let leaving = leaving(&moving, self.broker);
+            let plan = self
+                .plan(&mut brokers, &metadata, &partitions, !leaving.is_empty())
+                .await?;
             refuse_what_is_stuck(self.broker, &plan, drained.moved.len())?;
-            drained.remaining = plan.targets.keys().map(name).collect();
-            if plan.targets.is_empty() {
+            let begun: BTreeSet<TopicPartition> = leaving.keys().cloned().collect();
+            let mut targets = plan.targets;
+            targets.extend(leaving);
+            drained.remaining = targets.keys().map(name).collect();
+            if targets.is_empty() || round == ROUNDS_MAX {
                 break;
             }
             let moves = |place: &TopicPartition, to: &[i32]| DrainedPartition {
-                from: partitions
-                    .iter()
-                    .find(|one| one.place == *place)
-                    .map(|one| one.replicas.clone())
-                    .unwrap_or_default(),
+                from: origin(place, &moving, &partitions),
                 topic: place.0.clone(),
                 partition: place.1,
                 to: to.to_vec(),
             };
             if self.dry_run {
-                drained.moved = plan.targets.iter().map(|(place, to)| moves(place, to)).collect();
+                drained.moved = targets.iter().map(|(place, to)| moves(place, to)).collect();
                 break;
             }
-            let moved = carry_out(&mut brokers, &plan.targets, self.at_once as usize, deadline).await?;
-            let done = plan.targets.iter().filter(|(place, _)| moved.done.contains(*place));
+            let wanted = Moves {
+                targets: &targets,
+                begun,
+                at_once: self.at_once as usize,
+                // Should a move begin behind our back, the union of its replicas must not become the partition's.
+                factor_may_change: false,
+                deadline,
+            };
+            let moved = carry_out(&self.connection, &mut brokers, wanted).await?;
+            let done = targets.iter().filter(|(place, _)| moved.done.contains(*place));
             drained.moved.extend(done.map(|(place, to)| moves(place, to)));
             drained.remaining.clear();
             drained.remaining.extend(moved.remaining.iter().map(name));
             drained.remaining.extend(moved.refused.keys().map(name));
-            refusals.extend(
-                moved
-                    .refused
-                    .into_iter()
-                    .map(|(place, error)| (place, error.to_string())),
-            );
+            failures.retain(|place, _| !moved.done.contains(place));
+            let failed = moved.refused.into_iter().chain(moved.missed);
+            failures.extend(failed.map(|(place, error)| (place, error.to_string())));
             if !drained.remaining.is_empty() {
                 break;
             }
         }
         self.output.write(&drained, render)?;
-        if drained.remaining.is_empty() || self.dry_run {
+        if (drained.remaining.is_empty() && failures.is_empty()) || self.dry_run {
             return Ok(());
         }
-        let mut lines: Vec<String> = refusals.into_values().collect();
-        lines.push(format!(
-            "broker {} still has {} replicas: {}; what has begun to move goes on, run this again for the rest",
-            self.broker,
-            drained.remaining.len(),
-            shortened(&drained.remaining)
-        ));
+        let mut lines: Vec<String> = failures.into_values().collect();
+        if !drained.remaining.is_empty() {
+            lines.push(format!(
+                "broker {} still has {} replicas: {}; what has begun to move goes on, run this again for the rest",
+                self.broker,
+                drained.remaining.len(),
+                shortened(&drained.remaining)
+            ));
+        }
         Err(anyhow!(lines.join("\n")))
     }
 
@@ -130,8 +143,10 @@ impl DrainArgs {
         brokers: &mut Brokers,
         metadata: &MetadataResponse,
         partitions: &[PlacedPartition],
+        is_being_left: bool,
     ) -> Result<DrainPlan> {
-        let is_known = brokers.ids().contains(&self.broker)
+        let is_known = is_being_left
+            || brokers.ids().contains(&self.broker)
             || partitions
                 .iter()
                 .any(|partition| partition.replicas.contains(&self.broker));
@@ -150,28 +165,52 @@ impl DrainArgs {
     }
 }
 
-/// All partitions; those on the broker with the size of their replica there, if it can still be asked.
-async fn placed(brokers: &mut Brokers, metadata: &MetadataResponse, broker: i32) -> Vec<PlacedPartition> {
+/// All partitions, as they will be when what moves has moved; those on the broker with the size of their replica there,
+/// if it can still be asked.
+async fn placed(
+    brokers: &mut Brokers,
+    metadata: &MetadataResponse,
+    moving: &[Reassignment],
+    broker: i32,
+) -> Vec<PlacedPartition> {
     let mut sizes: BTreeMap<TopicPartition, u64> = BTreeMap::new();
     for directory in describe_log_dirs(brokers, broker).await.unwrap_or_default() {
         let replicas = directory.replicas.into_iter();
         sizes.extend(replicas.map(|replica| (replica.place, u64::try_from(replica.size).unwrap_or(0))));
     }
-    let topics = metadata
-        .topics
-        .iter()
-        .filter_map(|topic| Some((topic.name.as_ref()?, topic)));
-    topics
-        .flat_map(|(name, topic)| topic.partitions.iter().map(move |one| (name.to_string(), one)))
-        .map(|(topic, partition)| {
-            let place = (topic, partition.partition_index);
-            PlacedPartition {
-                replicas: partition.replica_nodes.iter().map(|node| node.0).collect(),
-                bytes: sizes.get(&place).copied().unwrap_or(0),
-                place,
-            }
+    let places = after_the_moves(replicas_of(metadata), moving).into_iter();
+    places
+        .map(|(place, replicas)| PlacedPartition {
+            replicas,
+            bytes: sizes.get(&place).copied().unwrap_or(0),
+            place,
         })
         .collect()
+}
+
+/// Metadata names the replicas that come and those that go: a plan made of both would keep them all.
+fn after_the_moves(
+    mut replicas: BTreeMap<TopicPartition, Vec<i32>>,
+    moving: &[Reassignment],
+) -> BTreeMap<TopicPartition, Vec<i32>> {
+    replicas.extend(moving.iter().map(|one| (one.place(), one.target())));
+    replicas
+}
+
+/// What is being taken off the broker already, and where it goes.
+fn leaving(moving: &[Reassignment], broker: i32) -> BTreeMap<TopicPartition, Vec<i32>> {
+    let leaving = moving.iter().filter(|one| one.removing.contains(&broker));
+    leaving.map(|one| (one.place(), one.target())).collect()
+}
+
+/// Where a partition was before anything moved it.
+fn origin(place: &TopicPartition, moving: &[Reassignment], partitions: &[PlacedPartition]) -> Vec<i32> {
+    let moving = moving.iter().find(|one| one.place() == *place);
+    let placed = || partitions.iter().find(|one| one.place == *place);
+    moving
+        .map(Reassignment::origin)
+        .or_else(|| placed().map(|one| one.replicas.clone()))
+        .unwrap_or_default()
 }
 
 /// The room in the broker's fullest directory: which of them a replica comes to is the broker's to say.
@@ -265,6 +304,43 @@ fn render(drained: &Drained) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_plans_on_what_a_running_move_leaves() {
+        let moving = |partition, adding: &[i32], removing: &[i32]| Reassignment {
+            topic: "t".to_owned(),
+            partition,
+            replicas: vec![4, 2, 3, 1],
+            adding: adding.to_vec(),
+            removing: removing.to_vec(),
+        };
+        let place = |index| ("t".to_owned(), index);
+        // 0 is being taken off broker 1, 1 comes to it, 2 doesn't move.
+        let moving = [moving(0, &[4], &[1]), moving(1, &[1], &[3])];
+        let metadata = BTreeMap::from([
+            (place(0), vec![4, 2, 3, 1]),
+            (place(1), vec![4, 2, 3, 1]),
+            (place(2), vec![1, 2, 3]),
+        ]);
+        let replicas = after_the_moves(metadata, &moving);
+        let partitions: Vec<PlacedPartition> = replicas
+            .into_iter()
+            .map(|(place, replicas)| PlacedPartition {
+                place,
+                replicas,
+                bytes: 1,
+            })
+            .collect();
+        let others = [2, 3, 4, 5].map(|id| (id, Candidate::default()));
+        let plan = plan_drain(1, &BTreeMap::from(others), &partitions);
+        assert!(plan.stuck.is_empty());
+        assert!(!plan.targets.contains_key(&place(0)), "it leaves already");
+        assert!(plan.targets.values().all(|replicas| replicas.len() == 3));
+        assert_eq!(plan.targets.len(), 2);
+        assert_eq!(leaving(&moving, 1), BTreeMap::from([(place(0), vec![4, 2, 3])]));
+        assert_eq!(origin(&place(0), &moving, &partitions), [2, 3, 1]);
+        assert_eq!(origin(&place(2), &moving, &partitions), [1, 2, 3]);
+    }
 
     #[test]
     fn a_drain_that_must_fail_names_what_is_in_its_way() {

@@ -1,6 +1,6 @@
 //! `klamm cluster reassign`: moves partitions by a plan, shows what moves, takes moves back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::moves::carry_out;
+use super::moves::{Moves, carry_out};
 use super::reassign_plan::{PlannedReplicas, as_targets, parse_move, parse_place, read_plan_file};
 use super::reassignments::{Reassignment, alter_reassignments, list_reassignments};
 use crate::commands::brokers::Brokers;
@@ -87,18 +87,28 @@ impl ReassignArgs {
             (true, _) => Some(Instant::now()),
             (false, within) => within.and_then(deadline_in),
         };
-        let moved = carry_out(&mut brokers, &targets, at_once, deadline).await?;
+        let moves = Moves {
+            targets: &targets,
+            begun: BTreeSet::new(),
+            at_once,
+            // A plan may want more or fewer replicas.
+            factor_may_change: true,
+            deadline,
+        };
+        let moved = carry_out(&self.connection, &mut brokers, moves).await?;
         let results: Vec<ReassignedPartition> = targets
             .into_iter()
             .map(|(place, replicas)| {
-                let error = moved.refused.get(&place);
+                let missed = moved.missed.get(&place);
+                let refused = moved.refused.get(&place);
                 ReassignedPartition {
-                    state: match error {
-                        Some(_) => "refused",
-                        None if moved.done.contains(&place) => "moved",
-                        None => "moving",
+                    state: match (refused, missed) {
+                        (Some(_), _) => "refused",
+                        (None, Some(_)) => "not moved",
+                        (None, None) if moved.done.contains(&place) => "moved",
+                        (None, None) => "moving",
                     },
-                    error: error.map(ToString::to_string),
+                    error: refused.or(missed).map(ToString::to_string),
                     topic: place.0,
                     partition: place.1,
                     replicas,

@@ -32,6 +32,16 @@ impl Reassignment {
     pub(crate) fn place(&self) -> TopicPartition {
         (self.topic.clone(), self.partition)
     }
+
+    /// The replicas when it has moved.
+    pub(super) fn target(&self) -> Vec<i32> {
+        without(&self.replicas, &self.removing)
+    }
+
+    /// The replicas before it began to move.
+    pub(super) fn origin(&self) -> Vec<i32> {
+        without(&self.replicas, &self.adding)
+    }
 }
 
 /// What moves now: of these partitions, or of all.
@@ -123,6 +133,11 @@ pub(super) fn by_topic<'a, T>(places: impl IntoIterator<Item = (&'a TopicPartiti
         topics.entry(&place.0).or_default().push(item);
     }
     topics
+}
+
+fn without(replicas: &[i32], gone: &[i32]) -> Vec<i32> {
+    let left = replicas.iter().filter(|replica| !gone.contains(replica));
+    left.copied().collect()
 }
 
 fn ids(nodes: &[BrokerId]) -> Vec<i32> {
