@@ -24,7 +24,12 @@ files() { # files SUFFIX [PARTITION-PATTERN]
 
 dump() { # dump WHAT FILES ARGUMENT..
   [ -n "$2" ] || { echo "no files of the kind $1"; return 1; }
-  tool DumpLogSegments --files "$2" "${@:3}" >"$WORK/dump-$1" 2>&1 || { tail -n 20 "$WORK/dump-$1"; return 1; }
+  local some out=$WORK/dump-$1
+  : >"$out"
+  # The kernel takes no argument of more than 128 KiB.
+  while read -r some; do
+    tool DumpLogSegments --files "$some" "${@:3}" </dev/null >>"$out" 2>&1 || { tail -n 20 "$out"; return 1; }
+  done < <(tr , '\n' <<<"$2" | xargs -n 500 | tr ' ' ,)
 }
 
 batches() { # every batch valid, and the 60000 records of each replica all there

@@ -165,7 +165,7 @@ fn labels(attributes: &[KeyValue]) -> Labels {
     labels
 }
 
-/// No more than [`TEXT_BYTES`] of a text.
+/// No more than 200 bytes of a text.
 #[must_use]
 pub fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or(text)
