@@ -29,7 +29,6 @@ same() {
   [[ "$*" != *TWIN* ]] || twins=("$of_java" "$of_klamm")
   main_class "$class" "${@//TWIN/$of_java}" <"$input" >"$WORK/java.out" 2>"$WORK/java.err"
   java=$?
-  "${between[@]}" >/dev/null || return
   timeout 60 "$KLAMM_BIN" "$name" "${@//TWIN/$of_klamm}" <"$input" >"$WORK/klamm.out" 2>"$WORK/klamm.err"
   klamm=$?
   python3 "$here/tools-normal.py" "${normal[@]}" "${twins[@]:0:1}" <"$WORK/java.out" >"$WORK/java.normal"
@@ -47,8 +46,6 @@ topics() { same "${sort[@]}" $tools.TopicCommand kafka-topics "${at[@]}" "$@"; }
 groups() { same "${sort[@]}" $tools.consumer.group.ConsumerGroupCommand kafka-consumer-groups "${at[@]}" "$@"; }
 configs() { same "${sort[@]}" kafka.admin.ConfigCommand kafka-configs "${at[@]}" "$@"; }
 sort=()
-# What is done before Klamm's tool runs: of a broker there are no twins, so what Kafka's tool has deleted is set again.
-between=(true)
 sorted() { # the lines come in the order of a hash map
   local sort=(--sorted)
   "$@"

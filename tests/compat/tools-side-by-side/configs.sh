@@ -11,20 +11,14 @@ topic_configs_refused() {
     configs --describe --topic no-such-topic && wrote "doesn't exist and doesn't have dynamic config"
 }
 broker_configs() {
-  local set=(--alter --broker 1 --add-config log.cleaner.threads=2)
-  configs "${set[@]}" && configs --describe --broker 1 && wrote 'log.cleaner.threads=2' &&
-    deleted_by_both --alter --broker 1 --delete-config log.cleaner.threads && configs --describe --entity-type brokers &&
-    configs --alter --broker 1 --delete-config log.cleaner.threads
+  configs --alter --broker 1 --add-config log.cleaner.threads=2 && configs --describe --broker 1 && wrote 'log.cleaner.threads=2' &&
+    configs --alter --broker 1 --delete-config log.cleaner.threads && configs --describe --entity-type brokers &&
+    configs --alter --broker 1 --delete-config log.cleaner.threads && configs --alter --topic TWIN --delete-config segment.ms
 }
 default_broker_configs() {
-  local set=(--alter --entity-type brokers --entity-default --add-config log.cleaner.threads=3)
-  configs "${set[@]}" && wrote '^Completed updating default config' &&
+  configs --alter --entity-type brokers --entity-default --add-config log.cleaner.threads=3 && wrote '^Completed updating default config' &&
     configs --describe --broker-defaults && wrote 'log.cleaner.threads=3' && configs --describe --broker 2 &&
-    deleted_by_both --alter --broker-defaults --delete-config log.cleaner.threads && configs --describe --broker-defaults
-}
-deleted_by_both() {
-  local between=("$KLAMM_BIN" kafka-configs "${at[@]}" "${set[@]}")
-  configs "$@" && wrote '^Completed updating'
+    configs --alter --broker-defaults --delete-config log.cleaner.threads && configs --describe --broker-defaults
 }
 all_broker_configs() { configs --describe --broker 1 --all && wrote 'num.io.threads=.* sensitive=false synonyms='; }
 group_configs() {

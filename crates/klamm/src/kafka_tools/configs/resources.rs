@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use super::entities::EntityType;
 use crate::commands::brokers::Brokers;
@@ -74,7 +74,10 @@ pub(super) async fn describe(kind: EntityType, name: Option<&str>, all: bool, co
                 if all { "All" } else { "Dynamic" }
             ),
         })?;
-        let own = own_source(own, resource_type, name);
+        let own = match (resource_type, name) {
+            (ResourceType::Broker, "") => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+            _ => own,
+        };
         for config in configs {
             if all || config.source == own {
                 write_line(&line(&config))?;
@@ -82,14 +85,6 @@ pub(super) async fn describe(kind: EntityType, name: Option<&str>, all: bool, co
         }
     }
     Ok(())
-}
-
-/// What all brokers share has a source of its own.
-fn own_source(own: &'static str, kind: ResourceType, name: &str) -> &'static str {
-    match (kind, name) {
-        (ResourceType::Broker, "") => "DYNAMIC_DEFAULT_BROKER_CONFIG",
-        _ => own,
-    }
 }
 
 /// Groups and client metrics: those that are there, or have configurations without being there. None: nobody can tell.
@@ -124,67 +119,19 @@ pub(super) async fn alter(
     deleted: &[String],
     connection: &Connection,
 ) -> Result<()> {
-    let (resource_type, _, own) = resource(kind)?;
+    let (resource_type, _, _) = resource(kind)?;
     let mut brokers = Brokers::reach(connection).await?;
-    let resource = ConfigResource::new(resource_type, name);
-    if !deleted.is_empty() {
-        let described = describe_each(&mut brokers, std::slice::from_ref(&resource)).await?;
-        let held = described.into_iter().flatten();
-        check_deleted(deleted, held, own_source(own, resource_type, name))?;
-    }
     let deleted = deleted.iter().map(ConfigChange::delete);
     let added = added.iter().map(|(key, value)| ConfigChange::set(key, value));
     let changes = deleted.chain(added).collect();
+    let resource = ConfigResource::new(resource_type, name);
     alter_configs(&mut brokers, &[(resource, changes)], false).await
-}
-
-/// As Kafka's tool: only what the resource has of its own can be deleted, else a misspelt key would look deleted.
-fn check_deleted(deleted: &[String], held: impl Iterator<Item = ConfigEntry>, own: &str) -> Result<()> {
-    let held = held.filter(|config| config.source == own).map(|config| config.key);
-    let held: BTreeSet<String> = held.collect();
-    let missing: Vec<&str> = deleted
-        .iter()
-        .filter(|key| !held.contains(*key))
-        .map(String::as_str)
-        .collect();
-    if !missing.is_empty() {
-        bail!("Invalid config(s): {}", missing.join(","));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::config::ConfigSynonym;
-
-    #[test]
-    fn only_what_a_resource_has_of_its_own_is_deleted() {
-        let config = |key: &str, source| ConfigEntry {
-            key: key.to_owned(),
-            value: Some("1".to_owned()),
-            source,
-            read_only: false,
-            sensitive: false,
-            synonyms: Vec::new(),
-        };
-        let held = [
-            config("own", "DYNAMIC_BROKER_CONFIG"),
-            config("shared", "DYNAMIC_DEFAULT_BROKER_CONFIG"),
-        ];
-        let check = |name: &str, deleted: &[&str]| {
-            let deleted: Vec<String> = deleted.iter().map(ToString::to_string).collect();
-            let own = own_source("DYNAMIC_BROKER_CONFIG", ResourceType::Broker, name);
-            check_deleted(&deleted, held.iter().cloned(), own).map_err(|error| error.to_string())
-        };
-        assert_eq!(check("1", &["own"]), Ok(()));
-        assert_eq!(check("", &["shared"]), Ok(()));
-        assert_eq!(
-            check("1", &["shared", "own", "no.such.key"]),
-            Err("Invalid config(s): shared,no.such.key".to_owned())
-        );
-        assert_eq!(check("", &["own"]), Err("Invalid config(s): own".to_owned()));
-    }
 
     #[test]
     fn a_configuration_is_a_line_with_its_synonyms() {
