@@ -25,11 +25,7 @@ pub(crate) struct EmbeddedSubscription {
 
 pub(crate) fn decode_subscription(bytes: &[u8]) -> Result<EmbeddedSubscription, RecordError> {
     let mut reader = Reader::new(bytes);
-    let version = version(&mut reader)?;
-    let mut topics = Vec::new();
-    for _ in 0..reader.count(2)? {
-        topics.push(TopicName::new(reader.string()?));
-    }
+    let (version, topics) = topics(&mut reader)?;
     reader.nullable_bytes()?;
     let owned = if version >= 1 {
         partitions(&mut reader)?
@@ -50,6 +46,11 @@ pub(crate) fn decode_subscription(bytes: &[u8]) -> Result<EmbeddedSubscription, 
         owned,
         rack_id,
     })
+}
+
+/// The topics of a subscription alone, whatever follows them: v0 is a prefix of every later version.
+pub(crate) fn decode_topics(bytes: &[u8]) -> Result<Vec<TopicName>, RecordError> {
+    topics(&mut Reader::new(bytes)).map(|(_, topics)| topics)
 }
 
 pub(crate) fn decode_assignment(bytes: &[u8]) -> Result<NamedPartitions, RecordError> {
@@ -78,6 +79,15 @@ fn version(reader: &mut Reader<'_>) -> Result<i16, RecordError> {
         version if version < 0 => Err(RecordError::UnknownVersion(version)),
         version => Ok(version.min(NEWEST)),
     }
+}
+
+fn topics(reader: &mut Reader<'_>) -> Result<(i16, Vec<TopicName>), RecordError> {
+    let version = version(reader)?;
+    let mut topics = Vec::new();
+    for _ in 0..reader.count(2)? {
+        topics.push(TopicName::new(reader.string()?));
+    }
+    Ok((version, topics))
 }
 
 fn partitions(reader: &mut Reader<'_>) -> Result<NamedPartitions, RecordError> {
@@ -109,6 +119,17 @@ mod tests {
         for end in 0..v3.len() {
             assert!(decode_subscription(&v3[..end]).is_err(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn topics_are_read_from_any_version() {
+        assert_eq!(
+            decode_topics(b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff\0\0\0\0").unwrap(),
+            [TopicName::new("a"), TopicName::new("bc")]
+        );
+        assert_eq!(decode_topics(b"\0\0\0\0\0\0").unwrap(), []);
+        assert!(decode_topics(b"\0\0\x7f\xff\xff\xff").is_err());
+        assert!(decode_topics(b"").is_err());
     }
 
     #[test]

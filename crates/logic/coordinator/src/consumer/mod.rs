@@ -16,7 +16,7 @@ pub use assignor::AssignorKind;
 pub use cluster::{ClusterView, GroupOverrides, TopicView};
 pub(crate) use consumer_group::{AWAY, ConsumerGroup, ConsumerMember};
 pub(crate) use embedded::{
-    EmbeddedSubscription, NamedPartitions, decode_assignment, decode_subscription, encode_assignment,
+    EmbeddedSubscription, NamedPartitions, decode_assignment, decode_subscription, decode_topics, encode_assignment,
 };
 pub(crate) use reconcile::{Reconciliation, next_assignment};
 pub use state::ConsumerGroupState;

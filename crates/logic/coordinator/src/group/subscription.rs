@@ -3,24 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::ClassicGroup;
-use crate::record::{Reader, RecordError};
+use crate::consumer::decode_topics;
 
 /// The protocol type of consumers, whose metadata the coordinator can read.
 pub(crate) const CONSUMER: &str = "consumer";
-
-/// Reads the topics of a consumer's subscription: v0 is a prefix of every later version.
-fn topics(metadata: &[u8]) -> Result<Vec<String>, RecordError> {
-    let mut reader = Reader::new(metadata);
-    let version = reader.i16()?;
-    if version < 0 {
-        return Err(RecordError::UnknownVersion(version));
-    }
-    let mut topics = Vec::new();
-    for _ in 0..reader.count(2)? {
-        topics.push(reader.string()?.to_owned());
-    }
-    Ok(topics)
-}
 
 impl ClassicGroup {
     pub(crate) fn is_consumers(&self) -> bool {
@@ -38,7 +24,8 @@ impl ClassicGroup {
         }
         let protocol = self.protocol.as_deref()?;
         for member in self.members.values() {
-            all.extend(topics(&member.metadata(Some(protocol))).ok()?);
+            let topics = decode_topics(&member.metadata(Some(protocol))).ok()?;
+            all.extend(topics.iter().map(|topic| topic.as_str().to_owned()));
         }
         Some(all)
     }
@@ -48,21 +35,5 @@ impl ClassicGroup {
         self.subscribed_topics
             .as_ref()
             .map_or_else(|| self.is_consumers(), |topics| topics.contains(topic))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_are_read_from_any_version() {
-        assert_eq!(
-            topics(b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff\0\0\0\0").unwrap(),
-            ["a", "bc"]
-        );
-        assert_eq!(topics(b"\0\0\0\0\0\0").unwrap(), Vec::<String>::new());
-        assert!(topics(b"\0\0\x7f\xff\xff\xff").is_err());
-        assert!(topics(b"").is_err());
     }
 }

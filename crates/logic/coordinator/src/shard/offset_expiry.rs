@@ -9,12 +9,12 @@
 
 use std::borrow::Cow;
 
-use types::TimestampMs;
+use types::{TimestampMs, TopicName};
 
 use super::GroupShard;
 use super::consumer_draft::Draft;
 use crate::consumer::ConsumerGroup;
-use crate::group::ClassicGroup;
+use crate::group::{ClassicGroup, GroupId};
 use crate::record::{CommittedOffset, RecordKey};
 use crate::{CoordinatorRecord, GroupState};
 
@@ -65,22 +65,19 @@ impl GroupShard {
         limit: usize,
         records: &mut Vec<CoordinatorRecord>,
     ) -> bool {
-        let Some(topics) = self.offsets.get(&group.id) else {
-            return true;
-        };
-        let mut all_expired = true;
-        for (topic, partitions) in topics {
-            let subscribed = group.is_subscribed_to(topic.as_str());
-            for (partition, committed) in partitions {
-                if records.len() < limit && !subscribed && self.is_expired(group, committed, now) {
-                    let key = RecordKey::encode_offset_commit(&group.id, topic, *partition);
-                    records.push(CoordinatorRecord { key, value: None });
-                } else {
-                    all_expired = false;
-                }
-            }
-        }
-        all_expired
+        let is_needed = |topic: &TopicName| group.is_subscribed_to(topic.as_str());
+        self.expire_offsets_of(&group.id, limit, records, is_needed, |committed| {
+            let since = if group.protocol_type.is_none() {
+                committed.commit_timestamp
+            } else if group.state == GroupState::Empty {
+                group.current_state_timestamp.unwrap_or(committed.commit_timestamp)
+            } else if group.state == GroupState::Stable && group.is_consumers() && group.subscribed_topics.is_some() {
+                committed.commit_timestamp
+            } else {
+                return false;
+            };
+            self.is_expired(committed, since, now)
+        })
     }
 
     fn expire_consumer_offsets(
@@ -90,16 +87,27 @@ impl GroupShard {
         limit: usize,
         records: &mut Vec<CoordinatorRecord>,
     ) -> bool {
+        let is_needed = |topic: &TopicName| group.is_subscribed_to(topic);
+        self.expire_offsets_of(&group.id, limit, records, is_needed, |committed| {
+            self.is_expired(committed, committed.commit_timestamp, now)
+        })
+    }
+
+    /// Whether nothing of the group's is left.
+    fn expire_offsets_of(
+        &self,
+        group_id: &GroupId,
+        limit: usize,
+        records: &mut Vec<CoordinatorRecord>,
+        is_needed: impl Fn(&TopicName) -> bool,
+        is_expired: impl Fn(&CommittedOffset) -> bool,
+    ) -> bool {
         let mut all_expired = true;
-        for (topic, partitions) in self.offsets.get(&group.id).into_iter().flatten() {
-            let subscribed = group.is_subscribed_to(topic);
+        for (topic, partitions) in self.offsets.get(group_id).into_iter().flatten() {
+            let needed = is_needed(topic);
             for (partition, committed) in partitions {
-                let expired = match committed.expire_timestamp {
-                    Some(expires) => now >= expires,
-                    None => now.since(committed.commit_timestamp) >= self.config.offsets_retention_ms,
-                };
-                if records.len() < limit && !subscribed && expired {
-                    let key = RecordKey::encode_offset_commit(&group.id, topic, *partition);
+                if records.len() < limit && !needed && is_expired(committed) {
+                    let key = RecordKey::encode_offset_commit(group_id, topic, *partition);
                     records.push(CoordinatorRecord { key, value: None });
                 } else {
                     all_expired = false;
@@ -109,16 +117,7 @@ impl GroupShard {
         all_expired
     }
 
-    fn is_expired(&self, group: &ClassicGroup, committed: &CommittedOffset, now: TimestampMs) -> bool {
-        let since = if group.protocol_type.is_none() {
-            committed.commit_timestamp
-        } else if group.state == GroupState::Empty {
-            group.current_state_timestamp.unwrap_or(committed.commit_timestamp)
-        } else if group.state == GroupState::Stable && group.is_consumers() && group.subscribed_topics.is_some() {
-            committed.commit_timestamp
-        } else {
-            return false;
-        };
+    fn is_expired(&self, committed: &CommittedOffset, since: TimestampMs, now: TimestampMs) -> bool {
         match committed.expire_timestamp {
             Some(expires) => now >= expires,
             None => now.since(since) >= self.config.offsets_retention_ms,
