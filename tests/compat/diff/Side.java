@@ -13,6 +13,10 @@ import org.apache.kafka.common.protocol.ApiKeys;
 final class Side {
     private static final Pattern UUID = Pattern.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=^uuid:).{22}$");
     private static final long PATIENCE_NS = 30_000_000_000L;
+    /** What changes the cluster's metadata. */
+    private static final Set<ApiKeys> CHANGES = Set.of(ApiKeys.CREATE_TOPICS, ApiKeys.DELETE_TOPICS, ApiKeys.CREATE_PARTITIONS,
+        ApiKeys.ALTER_CONFIGS, ApiKeys.INCREMENTAL_ALTER_CONFIGS, ApiKeys.ALTER_CLIENT_QUOTAS, ApiKeys.UPDATE_FEATURES,
+        ApiKeys.ALTER_PARTITION_REASSIGNMENTS, ApiKeys.ELECT_LEADERS);
 
     final String name;
     private final String[] bootstrap;
@@ -23,6 +27,8 @@ final class Side {
     private String subject = "";
     private Map<String, String> uuids = new LinkedHashMap<>();
     private Map<String, Object> waiting = new HashMap<>();
+    private final Map<Integer, Node> settling = new HashMap<>();
+    private int settled = 0;
 
     /** What a step was answered with, in words both sides share. */
     record Answer(String step, Object tree) { }
@@ -71,16 +77,19 @@ final class Side {
         return new Node(address.substring(0, colon), Integer.parseInt(address.substring(colon + 1)));
     }
 
-    /** Runs the scenario with its subject at `version`; `common` is the newest version that both serve. */
-    List<Answer> run(Scenario scenario, short version, Map<ApiKeys, Short> common) throws Exception {
-        variables = new HashMap<>(Map.of("v", "v" + version));
-        subject = "v" + version;
+    /** Runs the scenario with its subject at `version`, called `called` in names; `common` is the newest version that both serve. */
+    List<Answer> run(Scenario scenario, short version, String called, Map<ApiKeys, Short> common) throws Exception {
+        variables = new HashMap<>(Map.of("v", called));
+        subject = called;
         uuids = new LinkedHashMap<>();
         waiting = new HashMap<>();
         List<Answer> answers = new ArrayList<>();
         for (Scenario.Step step : scenario.steps()) {
             try {
                 step(scenario, step, version, common, answers);
+                if (!step.awaits() && CHANGES.contains(step.api()) && !step.has("async") && !step.has("silent")) {
+                    settle();
+                }
             } catch (Exception failed) {
                 throw new IllegalStateException(name + ", line " + step.line() + ", version " + version + ": " + failed.getMessage(), failed);
             }
@@ -135,6 +144,45 @@ final class Side {
                 throw new IllegalStateException("never " + until + ", but " + Tree.show(answer));
             }
             java.util.concurrent.locks.LockSupport.parkNanos(50_000_000);
+        }
+    }
+
+    /**
+     * Waits until every broker has applied all that was changed so far, to its partitions, coordinators and quotas as well. Kafka's
+     * brokers show a change in Metadata first and apply it then, one image after the other: whoever shows a second change that was
+     * made when the first was shown everywhere has applied what came before both.
+     */
+    private void settle() throws IOException {
+        for (int change = 0; change < 2; change++) {
+            String value = String.valueOf(600_000_000 + ++settled);
+            await(1, ApiKeys.INCREMENTAL_ALTER_CONFIGS, "{resources:[{resource_type:2,resource_name:__consumer_offsets,"
+                + "configs:[{name:retention.ms,config_operation:0,value:\"" + value + "\"}]}]}", "responses.0.error_code", "0");
+            for (int node : nodes.keySet()) {
+                await(node, ApiKeys.DESCRIBE_CONFIGS, "{resources:[{resource_type:2,resource_name:__consumer_offsets,"
+                    + "configuration_keys:[retention.ms]}]}", "results.0.configs.0.value", value);
+            }
+        }
+    }
+
+    private void await(int broker, ApiKeys api, String body, String path, String value) throws IOException {
+        long end = System.nanoTime() + PATIENCE_NS;
+        while (true) {
+            Node node = settling.get(broker);
+            if (node == null) {
+                node = connect(nodes.get(broker));
+                settling.put(broker, node);
+            }
+            Object answer = node.call(api, (short) 1, Tree.parse(body));
+            if (answer instanceof String) {
+                settling.remove(broker).close();
+            }
+            if (value.equals(String.valueOf(Tree.at(answer, path)))) {
+                return;
+            }
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException("never settled: " + Tree.show(answer));
+            }
+            java.util.concurrent.locks.LockSupport.parkNanos(2_000_000);
         }
     }
 
