@@ -19,7 +19,7 @@ const RATE: &str = "1500";
 /// One of each kind: cooperative and range of the classic protocol, and the consumer protocol.
 const GROUPS: &str = "3";
 /// Members leave and come back all the time, one after the other.
-const CHURN: &str = "5s";
+const CHURN: &str = "7s";
 
 /// What is asked for.
 #[derive(Debug)]

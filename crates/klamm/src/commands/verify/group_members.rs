@@ -38,6 +38,7 @@ type Committed = Arc<Vec<Vec<AtomicU64>>>;
 #[derive(Debug)]
 pub(super) struct GroupMembers {
     stop: Arc<AtomicBool>,
+    stay: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Result<()>>>,
     committed: Committed,
 }
@@ -46,31 +47,25 @@ impl GroupMembers {
     /// Starts the members of all groups, whose reader numbers begin at `first`, group by group.
     pub(super) fn start(plan: &Plan, recorder: &Recorder, first: u16) -> Result<Self> {
         commit_beginnings(plan)?;
-        let stop = Arc::<AtomicBool>::default();
+        let (stop, stay) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let partitions = || (0..plan.partitions).map(|_| AtomicU64::new(0)).collect();
         let committed: Committed = Arc::new((0..plan.groups).map(|_| partitions()).collect());
         let mut threads = Vec::new();
         for at in 0..plan.groups * plan.members {
             let (reader, group) = (first + at, at / plan.members);
-            let context = Member {
+            let identity = Identity {
+                plan: plan.clone(),
                 recorder: recorder.clone(),
                 reader,
-                runs: Mutex::new(ReadRuns::new(recorder.clone(), reader, plan.run)),
-                moved: Mutex::default(),
-            };
-            let consumer: BaseConsumer<Member> = plan
-                .member(group)
-                .create_with_context(context)
-                .context("librdkafka refuses this configuration")?;
-            consumer.subscribe(&[&plan.topic])?;
-            let member = Consuming {
-                consumer,
                 group,
-                topic: plan.topic.clone(),
-                recorder: recorder.clone(),
-                committed: Arc::clone(&committed),
-                churn: plan.churn,
             };
+            let member = Consuming {
+                consumer: identity.client()?,
+                identity,
+                committed: Arc::clone(&committed),
+                stay: Arc::clone(&stay),
+            };
+            member.join()?;
             let turn = at % plan.members;
             let stop = Arc::clone(&stop);
             let builder = std::thread::Builder::new().name(format!("member-{reader}"));
@@ -78,9 +73,15 @@ impl GroupMembers {
         }
         Ok(Self {
             stop,
+            stay,
             threads,
             committed,
         })
+    }
+
+    /// From now on nobody leaves: a member that leaves before its heartbeat has brought it its partitions reads nothing.
+    pub(super) fn settle(&self) {
+        self.stay.store(true, Ordering::Relaxed);
     }
 
     /// A partition in which a group hasn't committed everything below its end yet, in words.
@@ -200,29 +201,59 @@ impl ConsumerContext for Member {
     }
 }
 
+/// Whose member it is, whichever client plays it.
+struct Identity {
+    plan: Plan,
+    recorder: Recorder,
+    reader: u16,
+    group: u16,
+}
+
+impl Identity {
+    /// A client of its own for every time: one that unsubscribes while partitions are being taken from it may come back with half a
+    /// request, which a coordinator has to refuse (librdkafka 2.12, consumer protocol).
+    fn client(&self) -> Result<BaseConsumer<Member>> {
+        let context = Member {
+            recorder: self.recorder.clone(),
+            reader: self.reader,
+            runs: Mutex::new(ReadRuns::new(self.recorder.clone(), self.reader, self.plan.run)),
+            moved: Mutex::default(),
+        };
+        let config = self.plan.member(self.group);
+        let client = config.create_with_context(context);
+        client.context("librdkafka refuses this configuration")
+    }
+}
+
 struct Consuming {
     consumer: BaseConsumer<Member>,
-    group: u16,
-    topic: String,
-    recorder: Recorder,
+    identity: Identity,
     committed: Committed,
-    churn: Option<Duration>,
+    stay: Arc<AtomicBool>,
 }
 
 impl Consuming {
+    fn join(&self) -> Result<()> {
+        Ok(self.consumer.subscribe(&[&self.identity.plan.topic])?)
+    }
+
     /// `turn` is the member's place in its group: each has its own moments to leave.
-    fn run(self, stop: &AtomicBool, turn: u16) -> Result<()> {
+    fn run(mut self, stop: &AtomicBool, turn: u16) -> Result<()> {
         let mut read: BTreeMap<i32, u64> = BTreeMap::new();
         let mut last = Instant::now();
-        let mut leaves = self
-            .churn
-            .and_then(|churn| deadline_in(churn.saturating_mul(u32::from(turn) + 2) / 2));
+        let churn = self.identity.plan.churn;
+        let mut leaves = churn.and_then(|churn| deadline_in(churn.saturating_mul(u32::from(turn) + 2) / 2));
         while !stop.load(Ordering::Relaxed) {
-            if let (Some(churn), Some(at)) = (self.churn, leaves)
+            if let (Some(churn), Some(at)) = (churn, leaves)
                 && Instant::now() >= at
+                && !self.stay.load(Ordering::Relaxed)
             {
-                self.consumer.unsubscribe();
-                self.consumer.subscribe(&[&self.topic])?;
+                self.consumer.context().runs().flush();
+                read.clear();
+                let next = self.identity.client()?;
+                // It leaves its group while it is dropped.
+                drop(std::mem::replace(&mut self.consumer, next));
+                self.join()?;
                 leaves = deadline_in(churn.saturating_mul(u32::from(turn) + 1));
             }
             let polled = self.consumer.poll(POLL);
@@ -237,7 +268,7 @@ impl Consuming {
                     let next = u64::try_from(message.offset()).map_or(0, |offset| offset + 1);
                     read.insert(message.partition(), next);
                 }
-                Some(Err(error)) => note_refusal(&self.recorder, context.reader, &error),
+                Some(Err(error)) => note_refusal(&self.identity.recorder, context.reader, &error),
                 None => context.runs().flush(),
             }
             if last.elapsed() >= COMMIT_EVERY {
@@ -259,14 +290,17 @@ impl Consuming {
     /// Commits; a refusal (a rebalance, a coordinator that moves) breaks no promise.
     fn commit(&self, partition: i32, offset: u64) -> Result<CommitOutcome> {
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(&self.topic, partition, Offset::Offset(i64::try_from(offset)?))?;
-        let began_us = self.recorder.us();
+        let Identity {
+            plan, recorder, group, ..
+        } = &self.identity;
+        offsets.add_partition_offset(&plan.topic, partition, Offset::Offset(i64::try_from(offset)?))?;
+        let began_us = recorder.us();
         let outcome = match self.consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => CommitOutcome::Acked,
             Err(_) => CommitOutcome::NotAcked,
         };
-        let (group, partition) = (self.group, u32::try_from(partition)?);
-        self.recorder.record(Event::Commit {
+        let (group, partition) = (*group, u32::try_from(partition)?);
+        recorder.record(Event::Commit {
             group,
             partition,
             offset,

@@ -86,6 +86,7 @@ impl Run<'_> {
             recorder.record(Event::Stalled { what });
         }
         progress.say("reading everything back …");
+        members.settle();
         self.read_back(&recorder, &consumers, &members)?;
         consumers.finish(&recorder)?;
         members.finish(&recorder)?;
