@@ -44,6 +44,9 @@ for n in 1 2 3; do
 done
 
 for servers in "$kafka" "$klamm"; do
-  java -Xmx256m -cp "$WORK/classes:$clients/*" Ready "$servers"
+  java -Xmx256m -cp "$WORK/classes:$clients/*" Ready "$servers" || {
+    tail -n 30 "$WORK"/k*/[123].log
+    exit 1
+  }
 done
 java -Xmx512m -Donly="${1:-}" -cp "$WORK/classes:$clients/*" Differ "$kafka" "$klamm" "$here/differences.txt" "$here"/scenarios/*.txt
