@@ -274,6 +274,7 @@ async fn start_controller(
             .replication
             .auto_leader_rebalance_enable
             .then_some(config.replication.leader_imbalance_check_interval),
+        mutation_windows: config.controller_quotas,
         clock: Arc::new(ControllerClock),
         seed: rand::random(),
     };

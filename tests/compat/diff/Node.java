@@ -21,9 +21,11 @@ import org.apache.kafka.common.requests.ResponseHeader;
 final class Node implements AutoCloseable {
     private static final int TIMEOUT_MS = 20_000;
     private final Socket socket = new Socket();
+    private final String clientId;
     private int correlation = 0;
 
-    Node(String host, int port) throws IOException {
+    Node(String host, int port, String clientId) throws IOException {
+        this.clientId = clientId;
         socket.setTcpNoDelay(true);
         socket.setSoTimeout(TIMEOUT_MS);
         socket.connect(new InetSocketAddress(host, port), TIMEOUT_MS);
@@ -45,7 +47,7 @@ final class Node implements AutoCloseable {
         }
         Struct struct = Codec.struct(schemas[version], body, new TreeSet<>());
         ByteBuffer header = MessageUtil.toByteBufferAccessor(new RequestHeaderData().setRequestApiKey(api.id)
-            .setRequestApiVersion(version).setCorrelationId(++correlation).setClientId("differ"), api.requestHeaderVersion(version)).buffer();
+            .setRequestApiVersion(version).setCorrelationId(++correlation).setClientId(clientId), api.requestHeaderVersion(version)).buffer();
         ByteBuffer frame = ByteBuffer.allocate(4 + header.remaining() + struct.sizeOf());
         frame.putInt(frame.capacity() - 4).put(header);
         struct.writeTo(frame);

@@ -13,6 +13,7 @@ import org.apache.kafka.common.protocol.ApiKeys;
  * NODE API[@V] BODY [WORD..]   a request; $v is the subject's version, $x what `let x=PATH` took from an earlier answer
  * await NODE [WORD..]       the answer to what was sent there `async`
  * </pre>
+ * The client id is `differ-$v`.
  * NODE: a broker's number, `leader(TOPIC,PARTITION)`, `coordinator(GROUP)` or `controller`, with `#x` for a connection of its own.
  * WORD: `quiet` (not compared), `async`, `silent` (has no answer), `let x=PATH`, `until PATH=VALUE` (sent again until then),
  * `vary` (sent as it is and once with each of its fields at an edge), `leave PATH` (but not with this one).

@@ -73,8 +73,12 @@ final class Side {
     }
 
     private static Node connect(String address) throws IOException {
+        return connect(address, "differ");
+    }
+
+    private static Node connect(String address, String clientId) throws IOException {
         int colon = address.lastIndexOf(':');
-        return new Node(address.substring(0, colon), Integer.parseInt(address.substring(colon + 1)));
+        return new Node(address.substring(0, colon), Integer.parseInt(address.substring(colon + 1)), clientId);
     }
 
     /** Runs the scenario with its subject at `version`, called `called` in names; `common` is the newest version that both serve. */
@@ -231,7 +235,7 @@ final class Side {
             } else {
                 id = Integer.parseInt(where);
             }
-            open = connect(nodes.get(id));
+            open = connect(nodes.get(id), "differ-" + subject);
             connections.put(node, open);
         }
         return open;
@@ -307,6 +311,9 @@ final class Side {
             }
             if (field.equals("producer_id") && number >= 0 && number < 1_000_000 && !subject.equals("")) {
                 return "<producer>";
+            }
+            if (field.equals("throttle_time_ms") && number > 0) {
+                return "<wait>";
             }
             if (field.equals("port")) {
                 return "<port>";

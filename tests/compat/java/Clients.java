@@ -38,6 +38,8 @@ public final class Clients {
         check("a second member takes over half, and all when the first leaves", Clients::rebalance);
         check("a consumer reads from the replica in its rack", Clients::nearestReplica);
         check("a producer above its quota is made to wait", Clients::quota);
+        check("a client above its part of the threads' time is made to wait", Clients::requestQuota);
+        check("who creates too many partitions is refused, and waits", Clients::mutationQuota);
         check("describe and list groups", Clients::groups);
         check("topic configs", Clients::configs);
         check("delete records", Clients::deleteRecords);
@@ -216,22 +218,62 @@ public final class Clients {
     /** KIP-219: the answer tells how long to wait. */
     private static void quota() throws Exception {
         String topic = create("quota", 1, Map.of());
-        String client = RUN + "-limited";
+        limited("producer_byte_rate", 20_000.0, client -> {
+            try (var producer = producer(Map.of("client.id", client, "batch.size", "0"))) {
+                for (int i = 0; i < 25; i++) {
+                    producer.send(new ProducerRecord<>(topic, "k", "x".repeat(10_000))).get(30, TimeUnit.SECONDS);
+                }
+                double longest = producer.metrics().values().stream()
+                    .filter(metric -> metric.metricName().name().equals("produce-throttle-time-max"))
+                    .mapToDouble(metric -> (Double) metric.metricValue()).max().orElse(0);
+                expect("told to wait", longest > 0 ? "told to wait" : "never told to wait");
+            }
+        });
+    }
+
+    /** KIP-124: each request takes more than so small a part of a thread's time, and makes the next one wait for a second. */
+    private static void requestQuota() throws Exception {
+        String topic = create("request-quota", 1, Map.of());
+        limited("request_percentage", 0.000001, client -> {
+            try (var producer = producer(Map.of("client.id", client, "batch.size", "0"))) {
+                long began = System.nanoTime();
+                for (int i = 0; i < 4; i++) {
+                    producer.send(new ProducerRecord<>(topic, "k", "v")).get(30, TimeUnit.SECONDS);
+                }
+                long seconds = (System.nanoTime() - began) / 1_000_000_000L;
+                expect("made to wait", seconds >= 2 ? "made to wait" : seconds + " s for four records");
+            }
+        });
+    }
+
+    /** KIP-599: who creates and deletes too much is refused; Java's client waits as told and asks again. */
+    private static void mutationQuota() throws Exception {
+        limited("controller_mutation_rate", 4.0, client -> {
+            try (Admin limited = Admin.create(Map.of("bootstrap.servers", bootstrap, "client.id", client))) {
+                get(limited.createTopics(List.of(new NewTopic(RUN + "-burst", 64, (short) 1))).all());
+                var once = new org.apache.kafka.clients.admin.CreateTopicsOptions().retryOnQuotaViolation(false);
+                refused(org.apache.kafka.common.errors.ThrottlingQuotaExceededException.class,
+                    () -> get(limited.createTopics(List.of(new NewTopic(RUN + "-refused", 1, (short) 1)), once).all()));
+                var ask = new org.apache.kafka.clients.admin.DeleteTopicsOptions().retryOnQuotaViolation(true);
+                get(limited.deleteTopics(List.of(RUN + "-burst"), ask).all());
+            }
+        });
+    }
+
+    interface LimitedWork {
+        void run(String client) throws Exception;
+    }
+
+    /** Runs with a client id of its own, to which a quota holds meanwhile. */
+    private static void limited(String key, double value, LimitedWork work) throws Exception {
+        String client = RUN + "-" + key;
         var entity = new org.apache.kafka.common.quota.ClientQuotaEntity(Map.of("client-id", client));
-        var limit = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op("producer_byte_rate", 20_000.0);
+        var limit = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op(key, value);
         get(admin.alterClientQuotas(List.of(new org.apache.kafka.common.quota.ClientQuotaAlteration(entity, List.of(limit)))).all());
         var all = get(admin.describeClientQuotas(org.apache.kafka.common.quota.ClientQuotaFilter.all()).entities());
-        expect(20_000.0, all.get(entity).get("producer_byte_rate"));
-        try (var producer = producer(Map.of("client.id", client, "batch.size", "0"))) {
-            for (int i = 0; i < 25; i++) {
-                producer.send(new ProducerRecord<>(topic, "k", "x".repeat(10_000))).get(30, TimeUnit.SECONDS);
-            }
-            double longest = producer.metrics().values().stream()
-                .filter(metric -> metric.metricName().name().equals("produce-throttle-time-max"))
-                .mapToDouble(metric -> (Double) metric.metricValue()).max().orElse(0);
-            expect("told to wait", longest > 0 ? "told to wait" : "never told to wait");
-        }
-        var none = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op("producer_byte_rate", null);
+        expect(value, all.get(entity).get(key));
+        work.run(client);
+        var none = new org.apache.kafka.common.quota.ClientQuotaAlteration.Op(key, null);
         get(admin.alterClientQuotas(List.of(new org.apache.kafka.common.quota.ClientQuotaAlteration(entity, List.of(none)))).all());
     }
 

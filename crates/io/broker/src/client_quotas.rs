@@ -1,19 +1,18 @@
-//! Holds clients to their quotas (KIP-13): measures what they use, and says how long they must wait.
+//! Holds clients to their quotas (KIP-13, KIP-124, KIP-612): measures what they use, and says how long they must wait.
 //!
 //! The answer goes out at once, with the time that its client is to wait; until then the connection is read no more (KIP-219). Each
 //! broker measures for itself, as in Kafka.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use config::QuotaConfig;
-use metadata::MetadataImage;
+use metadata::{EntityName, MetadataImage, QuotaEntity};
 use parking_lot::Mutex;
-use quota::{Applicable, Rate, Windows, applicable};
+use quota::{ANONYMOUS, Applicable, Rate, Windows, applicable};
 use types::TimestampMs;
 
-/// Of every client, while there is no authentication.
-const ANONYMOUS: &str = "ANONYMOUS";
 /// Rates kept before those that are over are swept out.
 const SWEEP_AT: usize = 1_024;
 
@@ -24,6 +23,8 @@ pub(crate) enum QuotaKind {
     Produce,
     /// Bytes of fetched records.
     Fetch,
+    /// Percent of a thread's time.
+    Request,
 }
 
 impl QuotaKind {
@@ -31,11 +32,21 @@ impl QuotaKind {
         match self {
             Self::Produce => "producer_byte_rate",
             Self::Fetch => "consumer_byte_rate",
+            Self::Request => "request_percentage",
         }
     }
 }
 
-type RateKey = (QuotaKind, (Option<String>, Option<String>));
+/// Whose use is measured together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum RateKey {
+    /// A user, a client id, or both.
+    Clients(QuotaKind, (Option<String>, Option<String>)),
+    /// New connections from an address.
+    Connections(IpAddr),
+}
+
+const CONNECTION_RATE: &str = "connection_creation_rate";
 
 /// What clients have used lately.
 #[derive(Debug)]
@@ -68,12 +79,8 @@ impl ClientQuotas {
     /// Nothing was used yet.
     #[must_use]
     pub fn new(config: QuotaConfig) -> Self {
-        let windows = Windows {
-            count: config.windows.max(1),
-            length_ms: i64::try_from(config.window.as_millis()).unwrap_or(i64::MAX).max(1),
-        };
         Self {
-            windows,
+            windows: Windows::new(config.windows, config.window),
             rates: Mutex::default(),
         }
     }
@@ -93,16 +100,81 @@ impl ClientQuotas {
         let Applicable { limit, shared_by } = applicable(image, kind.key(), ANONYMOUS, client_id)?;
         #[expect(clippy::cast_precision_loss, reason = "a request's bytes")]
         let used = bytes as f64;
-        let key = (kind, shared_by);
+        let key = RateKey::Clients(kind, shared_by);
+        let wait_ms = self.record(key.clone(), used, limit, now);
+        Some(Charge { key, used, wait_ms })
+    }
+
+    /// Whether the time of the client's requests must be measured.
+    pub(crate) fn limits_time(&self, image: &MetadataImage, client_id: &str) -> bool {
+        image.has_client_quotas() && applicable(image, QuotaKind::Request.key(), ANONYMOUS, client_id).is_some()
+    }
+
+    /// Notes the time that a request took of a thread, and says how long its client is to wait: a window at most, as in Kafka.
+    pub(crate) fn charge_time(
+        &self,
+        image: &MetadataImage,
+        client_id: &str,
+        spent: Duration,
+        now: TimestampMs,
+    ) -> Duration {
+        let Some(Applicable { limit, shared_by }) = applicable(image, QuotaKind::Request.key(), ANONYMOUS, client_id)
+        else {
+            return Duration::ZERO;
+        };
+        let key = RateKey::Clients(QuotaKind::Request, shared_by);
+        self.at_most_a_window(self.record(key, spent.as_secs_f64() * 100.0, limit, now))
+    }
+
+    /// Notes a new connection, unless its address opens too many: then says for how long it is kept waiting before it is closed,
+    /// a window at most, as in Kafka.
+    ///
+    /// # Errors
+    /// The connection must not be served.
+    pub(crate) fn admit(&self, image: &MetadataImage, address: IpAddr, now: TimestampMs) -> Result<(), Duration> {
+        if !image.has_client_quotas() {
+            return Ok(());
+        }
+        let limit_of = |name| {
+            let entity = QuotaEntity {
+                ip: Some(name),
+                ..QuotaEntity::default()
+            };
+            image
+                .client_quota(&entity)?
+                .get(CONNECTION_RATE)
+                .map(|limit| limit.get())
+        };
+        let own = limit_of(EntityName::Named(address.to_string()));
+        let Some(limit) = own.or_else(|| limit_of(EntityName::Default)) else {
+            return Ok(());
+        };
+        let key = RateKey::Connections(address);
+        let wait_ms = self.record(key.clone(), 1.0, limit, now);
+        if wait_ms == 0 {
+            return Ok(());
+        }
+        if let Some(rate) = self.rates.lock().get_mut(&key) {
+            rate.take_back(1.0);
+        }
+        Err(self.at_most_a_window(wait_ms))
+    }
+
+    /// How long the use is to be waited for, in milliseconds.
+    fn record(&self, key: RateKey, used: f64, limit: f64, now: TimestampMs) -> i64 {
         let mut rates = self.rates.lock();
         if rates.len() >= SWEEP_AT && !rates.contains_key(&key) {
-            let kept_ms = self.windows.length_ms.saturating_mul(i64::from(self.windows.count));
+            let kept_ms = self.windows.total_ms();
             rates.retain(|_, rate| rate.last_window().is_some_and(|last| now.since(last) < kept_ms));
         }
-        let rate = rates.entry(key.clone()).or_default();
+        let rate = rates.entry(key).or_default();
         rate.record(self.windows, now, used);
-        let wait_ms = rate.throttle_ms(self.windows, now, limit);
-        Some(Charge { key, used, wait_ms })
+        rate.throttle_ms(self.windows, now, limit)
+    }
+
+    fn at_most_a_window(&self, wait_ms: i64) -> Duration {
+        let wait_ms = wait_ms.min(self.windows.length_ms);
+        Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))
     }
 
     /// What was charged isn't sent after all.
@@ -119,25 +191,33 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_client_waits_for_its_own_excess_only() {
-        let mut image = MetadataImage::new();
-        let quotas = ClientQuotas::new(QuotaConfig {
+    fn quotas() -> ClientQuotas {
+        ClientQuotas::new(QuotaConfig {
             windows: 11,
             window: Duration::from_secs(1),
-        });
-        let now = TimestampMs(1_000);
-        assert!(quotas.charge(&image, QuotaKind::Produce, "a", 1 << 30, now).is_none());
+        })
+    }
+
+    fn limit(image: &mut MetadataImage, kind: &str, name: Option<&str>, key: &str, value: f64) {
         let part = QuotaEntityPart {
-            kind: "client-id".to_owned(),
-            name: None,
+            kind: kind.to_owned(),
+            name: name.map(str::to_owned),
         };
         let record = ClientQuota {
             entity: vec![part],
-            key: "producer_byte_rate".to_owned(),
-            value: Some(1_000.0),
+            key: key.to_owned(),
+            value: Some(value),
         };
         image.replay(&record.into()).unwrap();
+    }
+
+    #[test]
+    fn a_client_waits_for_its_own_excess_only() {
+        let mut image = MetadataImage::new();
+        let quotas = quotas();
+        let now = TimestampMs(1_000);
+        assert!(quotas.charge(&image, QuotaKind::Produce, "a", 1 << 30, now).is_none());
+        limit(&mut image, "client-id", None, "producer_byte_rate", 1_000.0);
         let charge = |client, bytes| quotas.charge(&image, QuotaKind::Produce, client, bytes, now).unwrap();
         assert_eq!(charge("a", 10_000).throttle_time_ms(), 0);
         let excess = charge("a", 10_000);
@@ -146,5 +226,47 @@ mod tests {
         quotas.take_back(&excess);
         assert_eq!(charge("a", 0).throttle_time_ms(), 0);
         assert!(quotas.charge(&image, QuotaKind::Fetch, "a", 1 << 30, now).is_none());
+    }
+
+    #[test]
+    fn requests_that_take_more_than_their_part_of_a_thread_wait_a_window_at_most() {
+        let mut image = MetadataImage::new();
+        let quotas = quotas();
+        let now = TimestampMs(1_000);
+        assert!(!quotas.limits_time(&image, "a"));
+        // 10 % of a thread: a second within the ten that are looked at.
+        limit(&mut image, "client-id", Some("a"), "request_percentage", 10.0);
+        assert!(quotas.limits_time(&image, "a"));
+        assert!(!quotas.limits_time(&image, "b"));
+        let charge = |ms| quotas.charge_time(&image, "a", Duration::from_millis(ms), now);
+        assert_eq!(charge(1_000), Duration::ZERO);
+        assert_eq!(charge(20), Duration::from_millis(200));
+        assert_eq!(charge(9_000), Duration::from_secs(1));
+        assert_eq!(
+            quotas.charge_time(&image, "b", Duration::from_secs(60), now),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn an_address_that_opens_too_many_connections_is_kept_waiting() {
+        let mut image = MetadataImage::new();
+        let quotas = quotas();
+        let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let at = |image: &MetadataImage, address, ms| quotas.admit(image, address, TimestampMs(ms));
+        assert_eq!(at(&image, here, 0), Ok(()));
+        limit(&mut image, "ip", Some("10.0.0.1"), CONNECTION_RATE, 1.0);
+        limit(&mut image, "ip", None, CONNECTION_RATE, 2.0);
+        for _ in 0..10 {
+            assert_eq!(at(&image, here, 0), Ok(()));
+        }
+        assert_eq!(at(&image, here, 0), Err(Duration::from_secs(1)));
+        // What wasn't served isn't counted.
+        assert_eq!(at(&image, here, 0), Err(Duration::from_secs(1)));
+        assert_eq!(at(&image, here, 11_000), Ok(()));
+        for _ in 0..20 {
+            assert_eq!(at(&image, there, 0), Ok(()));
+        }
+        assert_eq!(at(&image, there, 0), Err(Duration::from_millis(500)));
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metadata::proto::control_request::Request;
 use metadata::proto::{ControlRequest, ControlResponse};
 use parking_lot::Mutex;
 use rpc::proto::control_reply::Outcome;
@@ -87,7 +86,12 @@ impl ControllerClient {
     ///
     /// # Errors
     /// When no answer came.
-    pub async fn request(&self, request: Request, deadline: Duration) -> Result<ControlResponse, ControllerError> {
+    pub async fn request(
+        &self,
+        request: impl Into<ControlRequest>,
+        deadline: Duration,
+    ) -> Result<ControlResponse, ControllerError> {
+        let request = request.into();
         let until = Instant::now() + deadline;
         loop {
             for address in self.candidates() {
@@ -97,9 +101,7 @@ impl ControllerClient {
                 }
                 let call = ControlCall {
                     header: Some(self.identity.header(self.host.broker_epoch())),
-                    request: Some(ControlRequest {
-                        request: Some(request.clone()),
-                    }),
+                    request: Some(request.clone()),
                     deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
                 };
                 match self

@@ -5,6 +5,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
 
+use config::QuotaConfig;
 use metadata::control::{ConfigRules, ControlDefaults};
 use metadata::proto::control_request::Request;
 use metadata::proto::{BootstrapRequest, ControlRequest, RebalanceLeadersRequest};
@@ -33,6 +34,8 @@ pub struct ControllerConfig {
     pub config_rules: Arc<dyn ConfigRules + Send + Sync>,
     /// How often leaderships go back to preferred replicas; `None` with `auto.leader.rebalance.enable=false`.
     pub rebalance_interval: Option<Duration>,
+    /// Over which clients' changes are measured (`controller.quota.window.num` and `.size.seconds`).
+    pub mutation_windows: QuotaConfig,
     /// The wall clock.
     pub clock: Arc<dyn WallClock>,
     /// Of the randomness in decisions (topic ids, placement).
@@ -108,7 +111,7 @@ impl Controller {
                 let request = Request::RebalanceLeaders(RebalanceLeadersRequest {
                     max_moves: REBALANCE_MOVES,
                 });
-                let _ = self.writer().submit(ControlRequest { request: Some(request) }).await;
+                let _ = self.writer().submit(ControlRequest::from(request)).await;
             }
         }
     }
@@ -124,7 +127,7 @@ impl Controller {
         let request = Request::Bootstrap(BootstrapRequest {
             cluster_id: cluster_id.0,
         });
-        if let Err(failure) = self.writer().submit(ControlRequest { request: Some(request) }).await {
+        if let Err(failure) = self.writer().submit(ControlRequest::from(request)).await {
             tracing::warn!(?failure, "the cluster's first records were not written");
         }
     }

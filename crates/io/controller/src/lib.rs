@@ -7,6 +7,7 @@
 mod active;
 mod feed;
 mod log_ends;
+mod mutation_quotas;
 pub mod raft;
 mod service;
 mod session;

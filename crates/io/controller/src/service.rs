@@ -127,8 +127,8 @@ impl Controller {
         }
     }
 
-    pub(crate) async fn submit(&self, request: Request) -> Result<ControlResponse, WriteFailure> {
-        self.writer.submit(ControlRequest { request: Some(request) }).await
+    pub(crate) async fn submit(&self, request: impl Into<ControlRequest>) -> Result<ControlResponse, WriteFailure> {
+        self.writer.submit(request.into()).await
     }
 }
 
@@ -171,13 +171,16 @@ impl ControllerService for Controller {
         self.identity
             .check(call.header.as_ref())
             .map_err(|refusal| Refused(refusal.to_string()))?;
-        let Some(request) = call.request.and_then(|request| request.request) else {
+        let Some(request) = call.request else {
             return Err(Refused("the call carries no request".to_owned()));
         };
-        if !is_open_to_the_network(&request) {
+        let Some(kind) = &request.request else {
+            return Err(Refused("the call carries a request of an unknown kind".to_owned()));
+        };
+        if !is_open_to_the_network(kind) {
             return Err(Refused("this request is the controller's own".to_owned()));
         }
-        let visible = is_clients_change(&request);
+        let visible = is_clients_change(kind);
         if self.active_term().is_none() {
             return Ok(ControlReply {
                 outcome: Some(Outcome::NotActive(self.not_active())),

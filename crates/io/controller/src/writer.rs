@@ -7,15 +7,17 @@
 
 use std::sync::Arc;
 
-use metadata::control::{BatchDecision, ControlContext, decide_batch};
+use metadata::control::{BatchDecision, ControlContext, MutationAccount, decide_batch};
 use metadata::proto::{ControlRequest, ControlResponse};
 use parking_lot::Mutex;
+use quota::Windows;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tokio::sync::{mpsc, oneshot};
 use types::{MetadataOffset, TimestampMs};
 
 use crate::active::ControllerConfig;
+use crate::mutation_quotas::MutationQuotas;
 use crate::raft::{MetadataQuorum, ReadError, WriteError, handed_over};
 
 /// Requests decided in one entry; more wait for the next. The records of so many stay far below an entry's limit.
@@ -68,12 +70,20 @@ pub(crate) struct Writer {
     quorum: MetadataQuorum,
     config: Arc<ControllerConfig>,
     random: Mutex<StdRng>,
+    mutations: Mutex<MutationQuotas>,
 }
 
 impl Writer {
     pub(crate) fn new(quorum: MetadataQuorum, config: Arc<ControllerConfig>) -> Self {
         let random = Mutex::new(StdRng::seed_from_u64(config.seed));
-        Self { quorum, config, random }
+        let windows = config.mutation_windows;
+        let mutations = Mutex::new(MutationQuotas::new(Windows::new(windows.windows, windows.window)));
+        Self {
+            quorum,
+            config,
+            random,
+            mutations,
+        }
     }
 
     /// Runs until every handle is gone.
@@ -160,6 +170,8 @@ impl Writer {
             defaults: &self.config.defaults,
             random: &mut || random.next_u64(),
             config_rules: self.config.config_rules.as_ref(),
+            mutations: &mut *self.mutations.lock(),
+            account: MutationAccount::default(),
         };
         decide_batch(image, requests, &mut context)
     }

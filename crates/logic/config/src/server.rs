@@ -88,7 +88,7 @@ pub struct LogConfig {
     pub producer_id_expiration_check_interval: Duration,
 }
 
-/// Client quotas.
+/// Over which clients' use is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaConfig {
     /// Windows over which use is measured.
@@ -173,6 +173,8 @@ pub struct ServerConfig {
     pub replication: ReplicationConfig,
     /// Client quotas.
     pub quotas: QuotaConfig,
+    /// Clients' quotas for created and deleted partitions (KIP-599).
+    pub controller_quotas: QuotaConfig,
     /// Topic creation.
     pub topics: TopicCreationConfig,
     /// The group coordinator.
@@ -244,6 +246,10 @@ impl ServerConfig {
             quotas: QuotaConfig {
                 windows: reader.size("quota.window.num").unwrap_or(1).max(1),
                 window: seconds(reader.long("quota.window.size.seconds")).max(Duration::from_secs(1)),
+            },
+            controller_quotas: QuotaConfig {
+                windows: reader.size("controller.quota.window.num").unwrap_or(1).max(1),
+                window: seconds(reader.long("controller.quota.window.size.seconds")).max(Duration::from_secs(1)),
             },
             topics: TopicCreationConfig {
                 auto_create_topics_enable: reader.boolean("auto.create.topics.enable"),

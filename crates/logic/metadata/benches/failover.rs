@@ -6,7 +6,7 @@ use bytes::Bytes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use metadata::MetadataImage;
-use metadata::control::{AnyConfig, ControlContext, ControlDefaults, decide_batch};
+use metadata::control::{AnyConfig, ControlContext, ControlDefaults, MutationAccount, Unmetered, decide_batch};
 use metadata::proto::control_request::Request;
 use metadata::proto::{ControlRequest, FenceBrokerRequest, MetadataRecord, Partition, RegisterBroker, Topic};
 use types::TimestampMs;
@@ -64,18 +64,18 @@ fn image(partitions: u32) -> MetadataImage {
 #[divan::bench(args = PARTITIONS, sample_count = 5, sample_size = 1)]
 fn fence_one_broker(bencher: Bencher<'_, '_>, partitions: u32) {
     let image = image(partitions);
-    let request = ControlRequest {
-        request: Some(Request::FenceBroker(FenceBrokerRequest {
-            broker_id: 7,
-            broker_epoch: 1,
-        })),
-    };
+    let request = ControlRequest::from(Request::FenceBroker(FenceBrokerRequest {
+        broker_id: 7,
+        broker_epoch: 1,
+    }));
     bencher.bench_local(|| {
         let mut context = ControlContext {
             now: TimestampMs(0),
             defaults: &ControlDefaults::default(),
             random: &mut || 4,
             config_rules: &AnyConfig,
+            mutations: &mut Unmetered,
+            account: MutationAccount::default(),
         };
         let decision = decide_batch(&image, std::slice::from_ref(&request), &mut context);
         assert!(decision.records.len() as u32 > partitions / BROKERS as u32);

@@ -8,3 +8,13 @@
 )]
 
 include!(concat!(env!("OUT_DIR"), "/klamm.metadata.rs"));
+
+impl From<control_request::Request> for ControlRequest {
+    /// On nobody's account.
+    fn from(request: control_request::Request) -> Self {
+        Self {
+            request: Some(request),
+            client: None,
+        }
+    }
+}

@@ -2,6 +2,9 @@
 
 use metadata::{EntityName, MetadataImage, QuotaEntity};
 
+/// The user of every client, while there is no authentication.
+pub const ANONYMOUS: &str = "ANONYMOUS";
+
 /// A quota that holds, and who shares it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applicable {

@@ -1,6 +1,7 @@
 //! How fast somebody was, over a number of windows.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use types::TimestampMs;
 
@@ -11,6 +12,23 @@ pub struct Windows {
     pub count: u32,
     /// How long each is, in milliseconds; at least 1.
     pub length_ms: i64,
+}
+
+impl Windows {
+    /// At least one, each of at least a millisecond.
+    #[must_use]
+    pub fn new(count: u32, length: Duration) -> Self {
+        Self {
+            count: count.max(1),
+            length_ms: i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1),
+        }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total_ms(self) -> i64 {
+        self.length_ms.saturating_mul(i64::from(self.count.max(1)))
+    }
 }
 
 /// A sum of what was used, by window.
@@ -61,8 +79,7 @@ impl Rate {
         }
         let wait = (rate - limit) / limit * as_float(elapsed_ms);
         // No longer than what it is measured over: after that it is forgotten.
-        let longest = windows.length_ms.saturating_mul(i64::from(windows.count.max(1)));
-        bounded(wait, longest)
+        bounded(wait, windows.total_ms())
     }
 
     /// When it was last used.
@@ -72,7 +89,7 @@ impl Rate {
     }
 
     fn forget_old(&mut self, windows: Windows, now: TimestampMs) {
-        let kept_ms = windows.length_ms.saturating_mul(i64::from(windows.count.max(1)));
+        let kept_ms = windows.total_ms();
         while self
             .samples
             .front()

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use metadata::control::{AnyConfig, ControlContext, ControlDefaults, decide_batch};
+use metadata::control::{AnyConfig, ControlContext, ControlDefaults, MutationAccount, Unmetered, decide_batch};
 use metadata::invariants::{check_image, check_step};
 use metadata::proto::control_request::Request;
 use metadata::proto::{
@@ -78,8 +78,10 @@ pub(crate) fn decide(view: &View, request: Request, min_isr: usize) -> Result<De
         defaults: &defaults,
         random: &mut random,
         config_rules: &AnyConfig,
+        mutations: &mut Unmetered,
+        account: MutationAccount::default(),
     };
-    let request = ControlRequest { request: Some(request) };
+    let request = ControlRequest::from(request);
     let mut decided = decide_batch(&view.image, &[request], &mut context);
     let response = decided.responses.pop().unwrap_or_default();
     let broken = |why: String| Violation { id: "META", why };

@@ -233,6 +233,7 @@ impl Starting {
                 .replication
                 .auto_leader_rebalance_enable
                 .then_some(config.replication.leader_imbalance_check_interval),
+            mutation_windows: config.controller_quotas,
             clock: Arc::new(self.clock.clone()),
             seed: self.boot.seed,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
-use metadata::proto::{ConfigEntry, CreateTopicItem, CreateTopicsRequest};
+use metadata::proto::{ConfigEntry, ControlRequest, CreateTopicItem, CreateTopicsRequest, MutationClient};
 use types::{ErrorCode, MetadataOffset, TopicName};
 
 use super::error_codes::KafkaError;
@@ -29,18 +29,22 @@ pub(super) fn is_internal(topic: &str) -> bool {
     matches!(topic, OFFSETS_TOPIC | TRANSACTIONS_TOPIC | SHARE_TOPIC)
 }
 
-/// Creates topics with the defaults (a coordinator's topic with its own settings). One result a name, in their order; a topic
-/// that somebody else has just created counts as created.
-pub(super) async fn create_topics(broker: &BrokerContext, names: &[TopicName]) -> Vec<Result<(), ErrorCode>> {
+/// Creates topics with the defaults (a coordinator's topic with its own settings), on the account of the client if one is given.
+/// One result a name, in their order; a topic that somebody else has just created counts as created.
+pub(super) async fn create_topics(
+    broker: &BrokerContext,
+    names: &[TopicName],
+    client: Option<MutationClient>,
+) -> Vec<Result<(), ErrorCode>> {
     let request = CreateTopicsRequest {
         topics: names.iter().map(|name| item(broker, name)).collect(),
         validate_only: false,
     };
-    let answer = match broker
-        .controllers
-        .request(Request::CreateTopics(request), CREATION_WAIT)
-        .await
-    {
+    let request = ControlRequest {
+        request: Some(Request::CreateTopics(request)),
+        client,
+    };
+    let answer = match broker.controllers.request(request, CREATION_WAIT).await {
         Ok(answer) => answer,
         Err(error) => {
             tracing::info!(%error, "topics could not be created");
@@ -56,6 +60,8 @@ pub(super) async fn create_topics(broker: &BrokerContext, names: &[TopicName]) -
         let found = created.topics.iter().find(|topic| topic.name == name.as_str());
         match found.map_or(ErrorCode::UnknownServerError, |topic| code(topic.error_code)) {
             ErrorCode::None | ErrorCode::TopicAlreadyExists => Ok(()),
+            // Whoever wants to use the topic asks again, as with Kafka.
+            ErrorCode::ThrottlingQuotaExceeded => Err(ErrorCode::UnknownTopicOrPartition),
             error => Err(error),
         }
     };

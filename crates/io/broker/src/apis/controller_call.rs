@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
+use metadata::proto::{ControlRequest, MutationClient};
+use quota::ANONYMOUS;
 use types::{ErrorCode, MetadataOffset};
+use wire::RequestHeader;
 use wire::protocol::StrBytes;
 
 use super::auto_create::wait_applied;
 use super::exchange::CONTROLLER_WAIT_MAX;
-use crate::context::BrokerContext;
+use crate::context::{BrokerContext, ClientConnection};
 use crate::controller_client::ControllerError;
 
 /// A client that gives less time than an election takes would never get an answer.
@@ -59,6 +62,44 @@ pub(super) async fn ask_controller(
     request: Request,
     timeout_ms: i32,
 ) -> Result<Response, Refused> {
+    ask(broker, request.into(), timeout_ms).await.map(|(answer, _)| answer)
+}
+
+/// Asks like [`ask_controller`] on the account of the client, which is made to wait for its quota's sake: at once, before its
+/// answer. Also returns how long, in milliseconds. From version `strict_since` on, requests above the quota are refused (KIP-599).
+///
+/// # Errors
+/// As [`ask_controller`].
+pub(super) async fn ask_controller_for(
+    client: &ClientConnection,
+    header: &RequestHeader,
+    strict_since: i16,
+    broker: &BrokerContext,
+    request: Request,
+    timeout_ms: i32,
+) -> Result<(Response, i32), Refused> {
+    let request = ControlRequest {
+        request: Some(request),
+        client: Some(account_of(
+            header.client_id.as_deref(),
+            header.api_version >= strict_since,
+        )),
+    };
+    let (answer, wait_ms) = ask(broker, request, timeout_ms).await?;
+    client.mute(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)));
+    Ok((answer, wait_ms))
+}
+
+/// Whose quota pays.
+pub(super) fn account_of(client_id: Option<&str>, strict: bool) -> MutationClient {
+    MutationClient {
+        user: ANONYMOUS.to_owned(),
+        client_id: client_id.unwrap_or_default().to_owned(),
+        strict,
+    }
+}
+
+async fn ask(broker: &BrokerContext, request: ControlRequest, timeout_ms: i32) -> Result<(Response, i32), Refused> {
     let wait = super::exchange::timeout(timeout_ms).clamp(WAIT_MIN, CONTROLLER_WAIT_MAX);
     let response = broker.controllers.request(request, wait).await?;
     let code = error_code(response.error_code);
@@ -71,7 +112,7 @@ pub(super) async fn ask_controller(
         return Err(Refused::new(code, response.error_message));
     };
     wait_applied(broker, MetadataOffset(response.metadata_offset)).await;
-    Ok(answer)
+    Ok((answer, response.throttle_time_ms))
 }
 
 /// The refusal for an answer of another kind than asked: a fault of ours.

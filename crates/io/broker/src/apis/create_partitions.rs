@@ -11,9 +11,12 @@ use wire::messages::create_partitions_request::CreatePartitionsTopic;
 use wire::messages::create_partitions_response::CreatePartitionsTopicResult;
 use wire::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 
-use super::controller_call::{Refused, ask_controller, error_code, message_of, mismatched};
+use super::controller_call::{Refused, ask_controller_for, error_code, message_of, mismatched};
 use super::exchange::{Handled, decode, respond};
 use crate::context::{ApiRequest, BrokerContext};
+
+/// From this version clients understand that their quota is used up.
+const STRICT_SINCE: i16 = 3;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -24,6 +27,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     }
     let mut results = Vec::with_capacity(body.topics.len());
     let mut items = Vec::with_capacity(body.topics.len());
+    let mut throttle_time_ms = 0;
     for topic in &body.topics {
         match times.get_mut(&topic.name) {
             Some(left) if *left > 1 => {
@@ -50,8 +54,11 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             topics: items.iter().map(|topic| item(topic)).collect(),
             validate_only: body.validate_only,
         };
-        let refusal = match ask_controller(&broker, Request::CreatePartitions(asked), body.timeout_ms).await {
-            Ok(Response::CreatePartitions(answer)) if answer.topics.len() == items.len() => {
+        let asked = Request::CreatePartitions(asked);
+        let answer = ask_controller_for(&request.client, &header, STRICT_SINCE, &broker, asked, body.timeout_ms).await;
+        let refusal = match answer {
+            Ok((Response::CreatePartitions(answer), wait_ms)) if answer.topics.len() == items.len() => {
+                throttle_time_ms = wait_ms;
                 results.extend(answer.topics.iter().zip(&items).map(|(result, item)| {
                     CreatePartitionsTopicResult::default()
                         .with_name(item.name.clone())
@@ -67,7 +74,10 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             results.extend(items.iter().map(|topic| refused(&topic.name, &refusal)));
         }
     }
-    respond(&header, &CreatePartitionsResponse::default().with_results(results))
+    let response = CreatePartitionsResponse::default()
+        .with_throttle_time_ms(throttle_time_ms)
+        .with_results(results);
+    respond(&header, &response)
 }
 
 fn item(topic: &CreatePartitionsTopic) -> CreatePartitionsItem {

@@ -11,13 +11,15 @@ use wire::messages::create_topics_request::CreatableTopic;
 use wire::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use wire::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
 
-use super::controller_call::{Refused, ask_controller, error_code, message_of, mismatched};
+use super::controller_call::{Refused, ask_controller_for, error_code, message_of, mismatched};
 use super::exchange::{Handled, decode, respond, text};
 use crate::context::{ApiRequest, BrokerContext};
 
 const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 /// From this version the answer shows partitions, replication factor and configurations.
 const FIRST_VERSION_WITH_DETAILS: i16 = 5;
+/// From this version clients understand that their quota is used up.
+const STRICT_SINCE: i16 = 6;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -28,6 +30,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     }
     let mut results = Vec::with_capacity(body.topics.len());
     let mut items = Vec::with_capacity(body.topics.len());
+    let mut throttle_time_ms = 0;
     for topic in &body.topics {
         let name = topic.name.0.as_str();
         match times.get_mut(name) {
@@ -52,8 +55,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             topics: items.iter().map(|topic| item(topic)).collect(),
             validate_only: body.validate_only,
         };
-        let answer = match ask_controller(&broker, Request::CreateTopics(asked), body.timeout_ms).await {
-            Ok(Response::CreateTopics(answer)) => Ok(answer),
+        let asked = Request::CreateTopics(asked);
+        let answer = ask_controller_for(&request.client, &header, STRICT_SINCE, &broker, asked, body.timeout_ms).await;
+        let answer = match answer {
+            Ok((Response::CreateTopics(answer), wait_ms)) => {
+                throttle_time_ms = wait_ms;
+                Ok(answer)
+            }
             Ok(_) => Err(mismatched()),
             Err(refused) => Err(refused),
         };
@@ -69,7 +77,10 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             Err(refusal) => results.extend(items.iter().map(|topic| refused(&topic.name, &refusal))),
         }
     }
-    respond(&header, &CreateTopicsResponse::default().with_topics(results))
+    let response = CreateTopicsResponse::default()
+        .with_throttle_time_ms(throttle_time_ms)
+        .with_topics(results);
+    respond(&header, &response)
 }
 
 fn item(topic: &CreatableTopic) -> CreateTopicItem {

@@ -12,12 +12,14 @@ use wire::messages::delete_topics_request::DeleteTopicState;
 use wire::messages::delete_topics_response::DeletableTopicResult;
 use wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 
-use super::controller_call::{Refused, ask_controller, error_code, mismatched};
+use super::controller_call::{Refused, ask_controller_for, error_code, mismatched};
 use super::exchange::{Handled, decode, respond, text};
 use crate::context::{ApiRequest, BrokerContext};
 
 const FIRST_VERSION_WITH_IDS: i16 = 6;
 const FIRST_VERSION_WITH_DELETION_DISABLED: i16 = 3;
+/// From this version clients understand that their quota is used up.
+const STRICT_SINCE: i16 = 5;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -76,14 +78,35 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         let refusal = Refused::new(code, "Topic deletion is disabled.");
         results.extend(asked.iter().map(|topic| refused(topic, &refusal)));
     }
-    results.extend(delete(&broker, &items, body.timeout_ms).await);
-    respond(&header, &DeleteTopicsResponse::default().with_responses(results))
+    let mut throttle_time_ms = 0;
+    if !items.is_empty() {
+        let asked = asked_of_the_controller(&items);
+        let answer = ask_controller_for(&request.client, &header, STRICT_SINCE, &broker, asked, body.timeout_ms).await;
+        let refusal = match answer {
+            Ok((Response::DeleteTopics(answer), wait_ms)) if answer.topics.len() == items.len() => {
+                throttle_time_ms = wait_ms;
+                let shown = answer
+                    .topics
+                    .iter()
+                    .zip(&items)
+                    .map(|(result, item)| shown(result, item));
+                results.extend(shown);
+                None
+            }
+            Ok(_) => Some(mismatched()),
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            results.extend(items.iter().map(|topic| refused(topic, &refusal)));
+        }
+    }
+    let response = DeleteTopicsResponse::default()
+        .with_throttle_time_ms(throttle_time_ms)
+        .with_responses(results);
+    respond(&header, &response)
 }
 
-async fn delete(broker: &BrokerContext, items: &[DeleteTopicState], timeout_ms: i32) -> Vec<DeletableTopicResult> {
-    if items.is_empty() {
-        return Vec::new();
-    }
+fn asked_of_the_controller(items: &[DeleteTopicState]) -> Request {
     let topics = items.iter().map(|topic| DeleteTopicItem {
         name: topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default(),
         topic_id: if topic.name.is_some() {
@@ -92,22 +115,9 @@ async fn delete(broker: &BrokerContext, items: &[DeleteTopicState], timeout_ms: 
             Bytes::copy_from_slice(topic.topic_id.as_bytes())
         },
     });
-    let asked = proto::DeleteTopicsRequest {
+    Request::DeleteTopics(proto::DeleteTopicsRequest {
         topics: topics.collect(),
-    };
-    let refusal = match ask_controller(broker, Request::DeleteTopics(asked), timeout_ms).await {
-        Ok(Response::DeleteTopics(answer)) if answer.topics.len() == items.len() => {
-            return answer
-                .topics
-                .iter()
-                .zip(items)
-                .map(|(result, item)| shown(result, item))
-                .collect();
-        }
-        Ok(_) => mismatched(),
-        Err(refusal) => refusal,
-    };
-    items.iter().map(|topic| refused(topic, &refusal)).collect()
+    })
 }
 
 fn shown(result: &proto::DeleteTopicResult, item: &DeleteTopicState) -> DeletableTopicResult {

@@ -115,7 +115,7 @@ async fn image_for(broker: &BrokerContext, kind: i8) -> Result<Arc<MetadataImage
     let made = timeout(CREATION_WAIT, async {
         let _turn = broker.groups.creation().lock().await;
         if present().is_none() {
-            for result in create_topics(broker, &[TopicName::new(OFFSETS_TOPIC)]).await {
+            for result in create_topics(broker, &[TopicName::new(OFFSETS_TOPIC)], None).await {
                 result
                     .inspect_err(|error| tracing::info!(%error, "the offsets topic could not be made yet"))
                     .ok()?;

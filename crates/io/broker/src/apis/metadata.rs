@@ -15,6 +15,7 @@ use wire::messages::{MetadataRequest, MetadataResponse};
 
 use super::authorized_operations::{CLUSTER, NOT_ASKED, TOPIC};
 use super::auto_create::{create_topics, is_internal};
+use super::controller_call::account_of;
 use super::exchange::{Handled, decode, respond, text, topic_id, topic_name, wire_topic};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::peers::{Asker, Peers};
@@ -36,7 +37,12 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let wanted = body.topics.filter(|topics| version > 0 || !topics.is_empty());
     let wanted = wanted.map(without_doubles);
     let refused = if create {
-        create_missing(&broker, wanted.as_deref().unwrap_or_default()).await
+        create_missing(
+            &broker,
+            wanted.as_deref().unwrap_or_default(),
+            header.client_id.as_deref(),
+        )
+        .await
     } else {
         HashMap::new()
     };
@@ -86,7 +92,11 @@ fn without_doubles(mut topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequest
 }
 
 /// Creates the named topics that don't exist. Returns those that couldn't be, with the reason.
-async fn create_missing(broker: &BrokerContext, wanted: &[MetadataRequestTopic]) -> HashMap<TopicName, ErrorCode> {
+async fn create_missing(
+    broker: &BrokerContext,
+    wanted: &[MetadataRequestTopic],
+    client_id: Option<&str>,
+) -> HashMap<TopicName, ErrorCode> {
     let mut missing: Vec<TopicName> = {
         let image = broker.host.image.load();
         let names = wanted
@@ -106,7 +116,7 @@ async fn create_missing(broker: &BrokerContext, wanted: &[MetadataRequestTopic])
     if missing.is_empty() {
         return HashMap::new();
     }
-    let results = create_topics(broker, &missing).await;
+    let results = create_topics(broker, &missing, Some(account_of(client_id, true))).await;
     missing
         .into_iter()
         .zip(results)

@@ -51,6 +51,7 @@ pub(crate) struct ListenerSocket {
 /// Serves Kafka's protocol on any number of listeners, under common limits.
 #[derive(Debug)]
 pub(crate) struct KafkaServer {
+    broker: Arc<BrokerContext>,
     dispatcher: Arc<dyn Dispatcher>,
     settings: ConnectionSettings,
     connections: Arc<ConnectionLimits>,
@@ -72,6 +73,7 @@ impl KafkaServer {
         };
         let connections = ConnectionLimits::new(network.max_connections, network.max_connections_per_ip);
         Arc::new(Self {
+            broker: Arc::clone(broker),
             dispatcher: Arc::new(BrokerDispatcher(Arc::clone(broker))),
             settings,
             connections,
@@ -138,7 +140,7 @@ impl KafkaServer {
         }
     }
 
-    async fn take(self: Arc<Self>, accepted: Accepted, grpc: Option<GrpcServer>, shutdown: watch::Receiver<bool>) {
+    async fn take(self: Arc<Self>, accepted: Accepted, grpc: Option<GrpcServer>, mut shutdown: watch::Receiver<bool>) {
         let Accepted {
             stream,
             peer,
@@ -154,6 +156,19 @@ impl KafkaServer {
                 }
                 None => return,
             }
+        }
+        let broker = &self.broker;
+        let admitted = broker
+            .quotas
+            .admit(&broker.host.image.load(), peer.ip(), broker.host.clock.now());
+        if let Err(wait) = admitted {
+            // Closed at once it would try again at once (KIP-612).
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = has_gone(&stream) => {}
+                () = stopped(&mut shutdown) => {}
+            }
+            return;
         }
         // Clients that try again and again mustn't use up the files of a node that waits.
         let may_serve = tokio::select! {
@@ -256,6 +271,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
+    use metadata::MetadataImage;
+    use metadata::proto::{ClientQuota, QuotaEntityPart};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -306,5 +323,51 @@ mod tests {
         serving.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
         assert_eq!(server.metrics.connections.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_connects_too_often_is_closed_without_an_answer() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let mut image = MetadataImage::clone(&lone.context().host.image.load());
+        let part = QuotaEntityPart {
+            kind: "ip".to_owned(),
+            name: Some("127.0.0.1".to_owned()),
+        };
+        let quota = ClientQuota {
+            entity: vec![part],
+            key: "connection_creation_rate".to_owned(),
+            // Of ten seconds: two connections.
+            value: Some(0.2),
+        };
+        image.replay(&quota.into()).unwrap();
+        lone.context().publisher.publish_snapshot(image).await;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let listener = ListenerSocket {
+            name: "PLAINTEXT".to_owned(),
+            socket,
+            grpc: None,
+        };
+        let (_unfenced, serving) = watch::channel(true);
+        let server = KafkaServer::new(lone.context(), serving);
+        let served = tokio::spawn(Arc::clone(&server).serve(listener, stopping));
+
+        let mut clients = Vec::new();
+        for number in 0..3 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(&[0, 0, 0, 8, 0, 18, 0, 99, 0, 0, 0, 7]).await.unwrap();
+            let mut answer = [0; 20];
+            let end = client.read(&mut answer).await;
+            if number < 2 {
+                assert_eq!(end.unwrap(), 20);
+            } else {
+                assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+            }
+            clients.push(client);
+        }
+        assert_eq!(server.metrics.connections.get(), 2);
+        stop.send(true).unwrap();
+        served.await.unwrap();
     }
 }

@@ -74,6 +74,10 @@ fn start_writer(quorum: &MetadataQuorum) -> WriterHandle {
         },
         config_rules: Arc::new(AnyConfig),
         rebalance_interval: None,
+        mutation_windows: config::QuotaConfig {
+            windows: 11,
+            window: Duration::from_secs(1),
+        },
         clock: Arc::new(NoClock),
         seed: 1,
     };
@@ -87,7 +91,7 @@ fn image(quorum: &MetadataQuorum) -> Arc<MetadataImage> {
 }
 
 async fn ask(writer: &WriterHandle, request: Request) -> Answer {
-    let answer = writer.submit(ControlRequest { request: Some(request) }).await;
+    let answer = writer.submit(ControlRequest::from(request)).await;
     if let Ok(response) = &answer {
         assert_eq!(response.error_code, 0, "{}", response.error_message);
     }

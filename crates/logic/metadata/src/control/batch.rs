@@ -11,10 +11,10 @@
 use types::ErrorCode;
 
 use super::{
-    ControlContext, Decision, Refusal, allocate_producer_ids, alter_client_quotas, alter_configs, alter_partition,
-    alter_partition_reassignments, bootstrap, controlled_shutdown, create_partitions, create_topics, delete_topics,
-    directories_offline, elect_last_known, elect_leaders, fence_broker, rebalance_leaders, register_broker,
-    unfence_broker, unregister_broker, update_features,
+    ControlContext, Decision, MutationAccount, Refusal, allocate_producer_ids, alter_client_quotas, alter_configs,
+    alter_partition, alter_partition_reassignments, bootstrap, controlled_shutdown, create_partitions, create_topics,
+    delete_topics, directories_offline, elect_last_known, elect_leaders, fence_broker, rebalance_leaders,
+    register_broker, unfence_broker, unregister_broker, update_features,
 };
 use crate::image::MetadataImage;
 use crate::proto::control_request::Request;
@@ -89,7 +89,12 @@ pub fn decide_batch(
     };
     let mut bytes = 0_usize;
     for request in requests {
+        context.account = MutationAccount {
+            client: request.client.clone(),
+            ..MutationAccount::default()
+        };
         let decided = decide_one(&batch.image_after, request, context);
+        let account = std::mem::take(&mut context.account);
         let decision = decided.and_then(|decision| {
             let own_bytes = decision.records.iter().map(encoded_len).sum();
             check_fits(request, &decision, own_bytes)?;
@@ -102,12 +107,21 @@ pub fn decide_batch(
             Ok((decision, own_bytes, after)) => {
                 bytes = bytes.saturating_add(own_bytes);
                 if bytes > MAX_BATCH_BYTES && !batch.responses.is_empty() && !decision.records.is_empty() {
+                    // Decided, and charged, again with the next batch.
+                    if let Some(client) = &account.client {
+                        context
+                            .mutations
+                            .take_back(&batch.image_after, client, account.partitions);
+                    }
                     break;
                 }
                 // A batch above the size is one request's.
                 batch.whole |= own_bytes > MAX_BATCH_BYTES && is_whole_or_nothing(request);
                 batch.records.extend(decision.records);
-                batch.responses.push(answer(&after, Ok(decision.response)));
+                batch.responses.push(ControlResponse {
+                    throttle_time_ms: i32::try_from(account.wait_ms).unwrap_or(i32::MAX),
+                    ..answer(&after, Ok(decision.response))
+                });
                 batch.image_after = after;
             }
             Err(refusal) => batch.responses.push(answer(&batch.image_after, Err(refusal))),
@@ -128,7 +142,7 @@ fn answer(image: &MetadataImage, decided: Result<Response, Refusal>) -> ControlR
             error_code: refusal.code.code().into(),
             error_message: refusal.message,
             metadata_offset,
-            response: None,
+            ..ControlResponse::default()
         },
     }
 }
@@ -167,7 +181,7 @@ pub fn decide_one(
             allocate_producer_ids(image, request)?.map(Response::AllocateProducerIds)
         }
         Request::CreateTopics(request) => create_topics(image, request, context).map(Response::CreateTopics),
-        Request::DeleteTopics(request) => delete_topics(image, request).map(Response::DeleteTopics),
+        Request::DeleteTopics(request) => delete_topics(image, request, context).map(Response::DeleteTopics),
         Request::CreatePartitions(request) => {
             create_partitions(image, request, context).map(Response::CreatePartitions)
         }

@@ -9,7 +9,7 @@ use super::assignment::{AssignmentError, check_replicas, partition_records};
 use super::partition_change::difference;
 use super::placement::{PlacementError, place};
 use super::topic_rules::{Budget, BudgetError};
-use super::{ControlContext, Decision, Refusal};
+use super::{ControlContext, Decision, QuotaUsedUp, Refusal};
 use crate::image::{MetadataImage, broker_ids};
 use crate::proto::{
     CreatePartitionsItem, CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsResult, MetadataRecord,
@@ -46,6 +46,9 @@ pub enum CreatePartitionsError {
     /// Not enough brokers.
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    /// The client's quota is used up.
+    #[error(transparent)]
+    QuotaUsedUp(#[from] QuotaUsedUp),
     /// Too many partitions.
     #[error(transparent)]
     Budget(#[from] BudgetError),
@@ -62,6 +65,7 @@ impl CreatePartitionsError {
             Self::WrongAssignments { .. } => ErrorCode::InvalidReplicaAssignment,
             Self::Assignment(error) => Refusal::from(*error).code,
             Self::Placement(error) => Refusal::from(*error).code,
+            Self::QuotaUsedUp(_) => ErrorCode::ThrottlingQuotaExceeded,
             Self::Budget(error) => Refusal::from(*error).code,
         }
     }
@@ -141,5 +145,6 @@ fn grow(
     }
     let records = partition_records(image, topic.id, present, assignments)?;
     budget.take(image, added, added.saturating_mul(factor), context.defaults)?;
+    context.charge(image, added)?;
     Ok(records)
 }

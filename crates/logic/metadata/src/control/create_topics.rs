@@ -8,7 +8,7 @@ use types::{BrokerId, ErrorCode, TopicName};
 use super::assignment::{AssignmentError, check_replicas, partition_records};
 use super::placement::{PlacementError, place};
 use super::topic_rules::{Budget, BudgetError};
-use super::{ControlContext, Decision, Refusal};
+use super::{ControlContext, Decision, QuotaUsedUp, Refusal};
 use crate::image::{ConfigMap, ConfigResource, MetadataImage, broker_ids, config_record};
 use crate::proto::{
     CreateTopicItem, CreateTopicResult, CreateTopicsRequest, CreateTopicsResponse, MetadataRecord, Topic,
@@ -55,6 +55,9 @@ pub enum CreateTopicError {
     /// Too many partitions.
     #[error(transparent)]
     Budget(#[from] BudgetError),
+    /// The client's quota is used up.
+    #[error(transparent)]
+    QuotaUsedUp(#[from] QuotaUsedUp),
     /// A configuration that doesn't exist or can't have the value.
     #[error("{0}")]
     InvalidConfig(String),
@@ -75,6 +78,7 @@ impl CreateTopicError {
             Self::Placement(error) => Refusal::from(*error).code,
             Self::WaitForBrokers { .. } => ErrorCode::LeaderNotAvailable,
             Self::Budget(error) => Refusal::from(*error).code,
+            Self::QuotaUsedUp(_) => ErrorCode::ThrottlingQuotaExceeded,
             Self::InvalidConfig(_) => ErrorCode::InvalidConfig,
         }
     }
@@ -158,6 +162,7 @@ fn create(
     so_far
         .budget
         .take(image, assignments.len(), replicas, context.defaults)?;
+    context.charge(image, assignments.len())?;
 
     let topic_id = context.new_topic_id(image);
     let mut records = vec![

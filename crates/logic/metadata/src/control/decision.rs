@@ -6,6 +6,7 @@ use thiserror::Error;
 use types::{BrokerEpoch, BrokerId, ErrorCode, TimestampMs, TopicId, Uuid};
 
 use super::ConfigRules;
+use super::mutation_quota::{MutationAccount, MutationMeter, QuotaUsedUp};
 use crate::image::MetadataImage;
 use crate::proto::MetadataRecord;
 
@@ -97,6 +98,10 @@ pub struct ControlContext<'a> {
     pub random: &'a mut dyn FnMut() -> u64,
     /// Which configurations are allowed.
     pub config_rules: &'a dyn ConfigRules,
+    /// Clients' quotas.
+    pub mutations: &'a mut dyn MutationMeter,
+    /// Of the request that is decided.
+    pub account: MutationAccount,
 }
 
 impl fmt::Debug for ControlContext<'_> {
@@ -109,6 +114,23 @@ impl fmt::Debug for ControlContext<'_> {
 }
 
 impl ControlContext<'_> {
+    /// Charges the request's client for partitions that are created or deleted.
+    pub(crate) fn charge(&mut self, image: &MetadataImage, partitions: usize) -> Result<(), QuotaUsedUp> {
+        let Some(client) = &self.account.client else {
+            return Ok(());
+        };
+        let charged = self.mutations.charge(image, client, partitions, self.now);
+        let wait_ms = match charged {
+            Ok(wait_ms) => {
+                self.account.partitions = self.account.partitions.saturating_add(partitions);
+                wait_ms
+            }
+            Err(used_up) => used_up.wait_ms,
+        };
+        self.account.wait_ms = self.account.wait_ms.max(wait_ms);
+        charged.map(|_| ())
+    }
+
     /// A new topic's id: version 4, never one of those that Kafka reserves, and never starting with a dash in text,
     /// which command lines would take for an option.
     pub(crate) fn new_topic_id(&mut self, image: &MetadataImage) -> TopicId {

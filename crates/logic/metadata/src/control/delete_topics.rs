@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 use types::{ErrorCode, TopicId};
 
-use super::Decision;
+use super::{ControlContext, Decision, QuotaUsedUp};
 use crate::image::MetadataImage;
 use crate::proto::{DeleteTopicItem, DeleteTopicResult, DeleteTopicsRequest, DeleteTopicsResponse, RemoveTopic};
 use crate::record::{uuid_bytes, uuid_from};
@@ -23,6 +23,9 @@ pub enum DeleteTopicError {
     /// Neither a name nor an id, or both, or the same topic twice.
     #[error("{0}")]
     Invalid(&'static str),
+    /// The client's quota is used up.
+    #[error(transparent)]
+    QuotaUsedUp(#[from] QuotaUsedUp),
 }
 
 impl DeleteTopicError {
@@ -33,22 +36,28 @@ impl DeleteTopicError {
             Self::UnknownName => ErrorCode::UnknownTopicOrPartition,
             Self::UnknownId => ErrorCode::UnknownTopicId,
             Self::Invalid(_) => ErrorCode::InvalidRequest,
+            Self::QuotaUsedUp(_) => ErrorCode::ThrottlingQuotaExceeded,
         }
     }
 }
 
 /// Decides on deletions, each topic for itself.
-pub fn delete_topics(image: &MetadataImage, request: &DeleteTopicsRequest) -> Decision<DeleteTopicsResponse> {
+pub fn delete_topics(
+    image: &MetadataImage,
+    request: &DeleteTopicsRequest,
+    context: &mut ControlContext<'_>,
+) -> Decision<DeleteTopicsResponse> {
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut deleted = BTreeSet::new();
     for item in &request.topics {
         let found = find(image, item).and_then(|id| {
-            if deleted.insert(id) {
-                Ok(id)
-            } else {
-                Err(DeleteTopicError::Invalid("the topic is named twice"))
+            if !deleted.insert(id) {
+                return Err(DeleteTopicError::Invalid("the topic is named twice"));
             }
+            let partitions = image.topic_by_id(id).map_or(0, |topic| topic.partition_count());
+            context.charge(image, usize::try_from(partitions).unwrap_or(0))?;
+            Ok(id)
         });
         let error = found.err();
         let mut result = DeleteTopicResult {

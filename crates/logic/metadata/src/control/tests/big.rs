@@ -5,7 +5,7 @@ use std::time::Instant;
 use types::{BrokerId, ErrorCode, TimestampMs};
 
 use super::cluster::{Cluster, code};
-use crate::control::{AnyConfig, BatchDecision, ControlContext, decide_batch};
+use crate::control::{AnyConfig, BatchDecision, ControlContext, MutationAccount, Unmetered, decide_batch};
 use crate::image::MetadataImage;
 use crate::invariants::{check_image, check_step};
 use crate::proto::control_request::Request;
@@ -25,8 +25,10 @@ fn decide(cluster: &Cluster, image: &MetadataImage, request: Request) -> BatchDe
         defaults: &cluster.defaults,
         random: &mut random,
         config_rules: &AnyConfig,
+        mutations: &mut Unmetered,
+        account: MutationAccount::default(),
     };
-    decide_batch(image, &[ControlRequest { request: Some(request) }], &mut context)
+    decide_batch(image, &[ControlRequest::from(request)], &mut context)
 }
 
 fn topic(number: i32, partitions: i32) -> Request {

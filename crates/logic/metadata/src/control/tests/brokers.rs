@@ -4,10 +4,9 @@ use bytes::Bytes;
 use types::{BrokerId, ErrorCode, LeaderEpoch};
 
 use super::cluster::{Cluster, code};
-use crate::control::accept_from_broker;
+use crate::proto;
 use crate::proto::control_request::Request;
 use crate::proto::control_response::Response;
-use crate::proto::{self, ControlRequest};
 
 #[test]
 fn a_new_broker_is_fenced_until_it_has_applied_its_registration() {
@@ -214,24 +213,4 @@ fn an_unregistered_broker_leads_nothing() {
         broker_id: 1,
     }));
     assert_eq!(code(again.error_code), ErrorCode::BrokerIdNotRegistered);
-}
-
-#[test]
-fn brokers_cant_ask_what_only_the_controller_may() {
-    let fence = Request::FenceBroker(proto::FenceBrokerRequest {
-        broker_id: 1,
-        broker_epoch: 1,
-    });
-    assert!(accept_from_broker(ControlRequest { request: Some(fence) }).is_err());
-    let register = proto::RegisterBrokerRequest {
-        previous_incarnation_lives: true,
-        ..Default::default()
-    };
-    let accepted = accept_from_broker(ControlRequest {
-        request: Some(Request::RegisterBroker(register)),
-    });
-    let Some(Request::RegisterBroker(register)) = accepted.expect("brokers register").request else {
-        panic!()
-    };
-    assert!(!register.previous_incarnation_lives);
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use types::{BrokerEpoch, BrokerId, ErrorCode, PartitionIndex, TimestampMs, TopicIdPartition};
 
-use crate::control::{AnyConfig, ControlContext, ControlDefaults, decide_batch};
+use crate::control::{AnyConfig, ControlContext, ControlDefaults, MutationAccount, Unmetered, decide_batch};
 use crate::image::{MetadataImage, PartitionRegistration};
 use crate::invariants::{check_image, check_step};
 use crate::proto::control_request::Request;
@@ -49,7 +49,7 @@ impl Cluster {
     }
 
     pub(crate) fn ask(&mut self, request: Request) -> ControlResponse {
-        self.ask_all(&[ControlRequest { request: Some(request) }]).remove(0)
+        self.ask_all(&[ControlRequest::from(request)]).remove(0)
     }
 
     pub(crate) fn ask_all(&mut self, requests: &[ControlRequest]) -> Vec<ControlResponse> {
@@ -64,6 +64,8 @@ impl Cluster {
             defaults: &self.defaults,
             random: &mut random,
             config_rules: &AnyConfig,
+            mutations: &mut Unmetered,
+            account: MutationAccount::default(),
         };
         let batch = decide_batch(&self.image, requests, &mut context);
         self.seed = seed;

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use types::{BrokerId, ErrorCode};
+use types::{BrokerId, ErrorCode, TimestampMs};
 
 use super::cluster::{Cluster, code};
-use crate::control::{PlacementError, place};
+use crate::MetadataImage;
+use crate::control::{
+    AnyConfig, BatchDecision, ControlContext, MutationAccount, MutationMeter, PlacementError, QuotaUsedUp, Unmetered,
+    decide_batch, place,
+};
 use crate::proto::control_request::Request;
 use crate::proto::control_response::Response;
-use crate::proto::{self, ControlRequest, CreateTopicItem};
+use crate::proto::{self, ControlRequest, CreateTopicItem, MutationClient};
 use crate::record::encoded_len;
 
 fn item(name: &str, partitions: i32, replication_factor: i32) -> CreateTopicItem {
@@ -230,9 +234,7 @@ fn a_batch_decides_on_what_was_decided_before_and_stops_when_it_is_full() {
             topics,
             validate_only: false,
         };
-        ControlRequest {
-            request: Some(Request::CreateTopics(request)),
-        }
+        ControlRequest::from(Request::CreateTopics(request))
     };
     let answers = cluster.ask_all(&[create("t", 1), create("t", 1)]);
     let codes: Vec<_> = answers
@@ -255,17 +257,126 @@ fn a_batch_decides_on_what_was_decided_before_and_stops_when_it_is_full() {
     assert!(!answers.responses.is_empty());
 }
 
-fn decide_unchecked(cluster: &Cluster, requests: &[ControlRequest]) -> crate::control::BatchDecision {
+/// Has so many partitions for its client.
+struct Purse(usize);
+
+impl MutationMeter for Purse {
+    fn charge(
+        &mut self,
+        _: &MetadataImage,
+        client: &MutationClient,
+        partitions: usize,
+        _: TimestampMs,
+    ) -> Result<i64, QuotaUsedUp> {
+        match self.0.checked_sub(partitions) {
+            Some(left) => self.0 = left,
+            None if client.strict => return Err(QuotaUsedUp { wait_ms: 700 }),
+            None => return Ok(900),
+        }
+        Ok(0)
+    }
+
+    fn take_back(&mut self, _: &MetadataImage, _: &MutationClient, partitions: usize) {
+        self.0 += partitions;
+    }
+}
+
+#[test]
+fn created_and_deleted_partitions_are_charged_to_the_client() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    let create = |names: &[(&str, i32)]| {
+        Request::CreateTopics(proto::CreateTopicsRequest {
+            topics: names
+                .iter()
+                .map(|(name, partitions)| item(name, *partitions, 1))
+                .collect(),
+            validate_only: false,
+        })
+    };
+    cluster.ask(create(&[("old", 3)]));
+    let grow = Request::CreatePartitions(proto::CreatePartitionsRequest {
+        topics: vec![proto::CreatePartitionsItem {
+            name: "old".to_owned(),
+            count: 5,
+            assignments: Vec::new(),
+        }],
+        validate_only: false,
+    });
+    let delete = Request::DeleteTopics(proto::DeleteTopicsRequest {
+        topics: vec![proto::DeleteTopicItem {
+            name: "old".to_owned(),
+            ..Default::default()
+        }],
+    });
+    let mut purse = Purse(6);
+    let mut ask = |request: &Request, strict| {
+        let client = proto::MutationClient {
+            strict,
+            ..Default::default()
+        };
+        let request = ControlRequest {
+            request: Some(request.clone()),
+            client: Some(client),
+        };
+        let mut batch = decide_metered(&cluster, &[request], &mut purse);
+        let answer = batch.responses.remove(0);
+        let codes: Vec<ErrorCode> = match answer.response.unwrap() {
+            Response::CreateTopics(answer) => answer.topics.iter().map(|topic| code(topic.error_code)).collect(),
+            Response::CreatePartitions(answer) => answer.topics.iter().map(|topic| code(topic.error_code)).collect(),
+            Response::DeleteTopics(answer) => answer.topics.iter().map(|topic| code(topic.error_code)).collect(),
+            other => panic!("{other:?}"),
+        };
+        (codes, answer.throttle_time_ms, batch.records.len())
+    };
+    let (done, refused) = (ErrorCode::None, ErrorCode::ThrottlingQuotaExceeded);
+    // What is refused for another reason costs nothing; each topic pays for itself.
+    let (codes, wait, _) = ask(&create(&[("old", 3), ("a", 2), ("b", 5), ("c", 1)]), true);
+    assert_eq!(codes, [ErrorCode::TopicAlreadyExists, done, refused, done]);
+    assert_eq!(wait, 700);
+    assert_eq!(ask(&grow, true), (vec![done], 0, 2));
+    assert_eq!(ask(&grow, true), (vec![refused], 700, 0));
+    assert_eq!(ask(&delete, true), (vec![refused], 700, 0));
+    assert_eq!(ask(&delete, false), (vec![done], 900, 1));
+    // On nobody's account.
+    let answers = decide_metered(&cluster, &[delete.into()], &mut Purse(0)).responses;
+    assert_eq!(answers[0].throttle_time_ms, 0);
+}
+
+#[test]
+fn what_waits_for_the_next_batch_is_not_charged_yet() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    cluster.defaults.max_replicas_per_broker = 100_000;
+    let create = |number: usize| ControlRequest {
+        request: Some(Request::CreateTopics(proto::CreateTopicsRequest {
+            topics: vec![item(&format!("big{number}"), 3_000, 1)],
+            validate_only: false,
+        })),
+        client: Some(proto::MutationClient::default()),
+    };
+    let requests: Vec<ControlRequest> = (0..12).map(create).collect();
+    let mut purse = Purse(100_000);
+    let decided = decide_metered(&cluster, &requests, &mut purse).responses.len();
+    assert!((1..12).contains(&decided), "{decided}");
+    assert_eq!(purse.0, 100_000 - 3_000 * decided);
+}
+
+fn decide_unchecked(cluster: &Cluster, requests: &[ControlRequest]) -> BatchDecision {
+    decide_metered(cluster, requests, &mut Unmetered)
+}
+
+fn decide_metered(cluster: &Cluster, requests: &[ControlRequest], mutations: &mut dyn MutationMeter) -> BatchDecision {
     let mut next = 0;
     let mut random = || {
         next += 1;
         next
     };
-    let mut context = crate::control::ControlContext {
-        now: types::TimestampMs(0),
+    let mut context = ControlContext {
+        now: TimestampMs(0),
         defaults: &cluster.defaults,
         random: &mut random,
-        config_rules: &crate::control::AnyConfig,
+        config_rules: &AnyConfig,
+        mutations,
+        account: MutationAccount::default(),
     };
-    crate::control::decide_batch(&cluster.image, requests, &mut context)
+    decide_batch(&cluster.image, requests, &mut context)
 }
