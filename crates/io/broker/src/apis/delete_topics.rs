@@ -122,18 +122,19 @@ fn asked_of_the_controller(items: &[DeleteTopicState]) -> Request {
 
 fn shown(result: &proto::DeleteTopicResult, item: &DeleteTopicState) -> DeletableTopicResult {
     let code = error_code(result.error_code);
-    if !code.is_none() {
-        return refused(
-            item,
-            &Refused {
-                code,
-                message: result.error_message.clone(),
-            },
-        );
+    let (name, id) = (&result.name, Uuid::from_slice(&result.topic_id).unwrap_or_default());
+    let known = |shown: DeletableTopicResult| match id.is_nil() {
+        true => shown,
+        false => shown.with_name(Some(TopicName(text(name)))).with_topic_id(id),
+    };
+    if code.is_none() {
+        return known(DeletableTopicResult::default());
     }
-    DeletableTopicResult::default()
-        .with_name(Some(TopicName(text(&result.name))))
-        .with_topic_id(Uuid::from_slice(&result.topic_id).unwrap_or_default())
+    let refusal = Refused {
+        code,
+        message: result.error_message.clone(),
+    };
+    known(refused(item, &refusal))
 }
 
 fn refused(topic: &DeleteTopicState, refusal: &Refused) -> DeletableTopicResult {

@@ -51,15 +51,16 @@ pub fn delete_topics(
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut deleted = BTreeSet::new();
     for item in &request.topics {
-        let found = find(image, item).and_then(|id| {
+        let found = find(image, item);
+        let decided = found.and_then(|id| {
             if !deleted.insert(id) {
                 return Err(DeleteTopicError::Invalid("the topic is named twice"));
             }
             let partitions = image.topic_by_id(id).map_or(0, |topic| topic.partition_count());
             context.charge(image, usize::try_from(partitions).unwrap_or(0))?;
-            Ok(id)
+            Ok(())
         });
-        let error = found.err();
+        let error = decided.err();
         let mut result = DeleteTopicResult {
             name: item.name.clone(),
             topic_id: item.topic_id.clone(),
@@ -72,12 +73,10 @@ pub fn delete_topics(
                 .topic_by_id(id)
                 .map(|topic| topic.name.as_str().to_owned())
                 .unwrap_or_default();
-            records.push(
-                RemoveTopic {
-                    topic_id: uuid_bytes(id.0),
-                }
-                .into(),
-            );
+            if decided.is_ok() {
+                let topic_id = uuid_bytes(id.0);
+                records.push(RemoveTopic { topic_id }.into());
+            }
         }
         topics.push(result);
     }
