@@ -122,19 +122,22 @@ fn asked_of_the_controller(items: &[DeleteTopicState]) -> Request {
 
 fn shown(result: &proto::DeleteTopicResult, item: &DeleteTopicState) -> DeletableTopicResult {
     let code = error_code(result.error_code);
-    let (name, id) = (&result.name, Uuid::from_slice(&result.topic_id).unwrap_or_default());
-    let known = |shown: DeletableTopicResult| match id.is_nil() {
-        true => shown,
-        false => shown.with_name(Some(TopicName(text(name)))).with_topic_id(id),
-    };
-    if code.is_none() {
-        return known(DeletableTopicResult::default());
-    }
     let refusal = Refused {
         code,
         message: result.error_message.clone(),
     };
-    known(refused(item, &refusal))
+    let shown = if code.is_none() {
+        DeletableTopicResult::default()
+    } else {
+        refused(item, &refusal)
+    };
+    // A topic that is known is told by both.
+    if result.name.is_empty() {
+        return shown;
+    }
+    shown
+        .with_name(Some(TopicName(text(&result.name))))
+        .with_topic_id(Uuid::from_slice(&result.topic_id).unwrap_or_default())
 }
 
 fn refused(topic: &DeleteTopicState, refusal: &Refused) -> DeletableTopicResult {
