@@ -1,5 +1,5 @@
 # Sourced by run.sh: a three-node cluster of the binary $KLAMM_BIN on free loopback ports in $WORK, from the properties that one
-# writes for Apache Kafka. Sets BOOTSTRAP and METRICS, the nodes' pages; ends only the processes that it started.
+# writes for Apache Kafka; with MORE_DIRS on two data directories each. Sets BOOTSTRAP and METRICS, the nodes' pages; ends only the processes that it started.
 
 node_pids=()
 
@@ -29,7 +29,7 @@ listeners=PLAINTEXT://127.0.0.1:$2,CONTROLLER://127.0.0.1:$3
 advertised.listeners=PLAINTEXT://127.0.0.1:$2
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-log.dirs=$WORK/$1/data
+log.dirs=$WORK/$1/data${MORE_DIRS:+,$WORK/$1/more}
 broker.rack=rack$1
 replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 num.partitions=3

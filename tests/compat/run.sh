@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh [PART..]   real clients against three Klamm nodes. Default, in this order: kcat old python java tools side-by-side streams
-#                   connect go node rust dump
+#                   connect go node rust dump log-dirs
 #
 #   kcat      kcat: every codec, keys, groups              python   confluent-kafka 2.16 and 2.0, kafka-python, aiokafka
 #   java      kafka-clients 4.4.0, 3.9.1 and 2.8.2        tools    kafka-topics, -console-producer, -console-consumer … 4.3.1
@@ -9,6 +9,7 @@
 #   side-by-side  Kafka's tools and Klamm's of the same names, with the same arguments: the same output
 #   old       kcat's checks with librdkafka 1.9.2         rust     rskafka
 #   dump      kafka.tools.DumpLogSegments over every segment, index and snapshot that the parts before left behind
+#   log-dirs  replicas that move between data directories, on a cluster of its own
 #
 # KLAMM_BIN      the binary (default: the release build)
 # BOOTSTRAP      a running cluster to use in its place; `dump` then wants its log directories in LOG_DIRS
@@ -49,7 +50,7 @@ part() {
 }
 
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools side-by-side streams connect go node rust dump)
+[ ${#parts[@]} -gt 0 ] || parts=(kcat old python java tools side-by-side streams connect go node rust dump log-dirs)
 if [ -z "${BOOTSTRAP:-}" ]; then
   [ -x "$KLAMM_BIN" ] || { echo "no binary at $KLAMM_BIN: cargo build --release"; exit 2; }
   start_cluster || exit 1
@@ -69,6 +70,7 @@ for name in "${parts[@]}"; do
     go) part go bash "$here/go/run.sh" ;;
     node) part node bash "$here/node/run.sh" ;;
     rust) part rust bash "$here/rust/run.sh" ;;
+    log-dirs) part log-dirs bash "$here/java/log-dirs.sh" ;;
     dump) part dump bash "$here/java/dump.sh" ;;
     *) echo "no part $name" && exit 2 ;;
   esac

@@ -372,7 +372,7 @@ public final class Clients {
         return new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer());
     }
 
-    private static List<ConsumerRecord<String, String>> readAll(String topic, int partitions, int count) {
+    static List<ConsumerRecord<String, String>> readAll(String topic, int partitions, int count) {
         try (var consumer = consumer(null, Map.of())) {
             List<TopicPartition> all = new ArrayList<>();
             for (int i = 0; i < partitions; i++) {
@@ -428,7 +428,7 @@ public final class Clients {
         throw new AssertionError("waited " + seconds + " s: " + what, last);
     }
 
-    private static void refused(Class<? extends Throwable> expected, Check check) throws Exception {
+    static void refused(Class<? extends Throwable> expected, Check check) throws Exception {
         try {
             check.run();
         } catch (ExecutionException error) {

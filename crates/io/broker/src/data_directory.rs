@@ -143,6 +143,11 @@ pub(crate) fn load(
         if place.partition.topic.as_str() == METADATA_TOPIC {
             continue;
         }
+        if directory.is_left(&place.partition)? {
+            // It goes on in another directory (MOVE-3 of `storage`), or that can't be said.
+            tracing::warn!(path = %place.path.display(), "left for another directory");
+            continue;
+        }
         let Some(topic_id) = place.topic_id else {
             tracing::warn!(path = %place.path.display(), "no topic id, left alone");
             continue;

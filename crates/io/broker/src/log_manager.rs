@@ -5,6 +5,8 @@
 //! every partition there is unclean but those whose every acknowledged batch was synced. A log that ends below its
 //! checkpointed high watermark has lost something whatever the rest says.
 
+mod moves;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -253,6 +255,7 @@ impl LogManager {
     /// # Errors
     /// When no directory is left.
     pub fn load(&self, boot: &BootId, now: TimestampMs) -> Result<FoundLogs, LogManagerError> {
+        self.settle_moves()?;
         let mut found = FoundLogs::default();
         let mut epochs = Vec::new();
         self.in_each(|at, directory, _| {
@@ -381,6 +384,13 @@ impl LogManager {
             other => other?,
         };
         Ok(log)
+    }
+
+    /// A place in this directory for one partition more.
+    pub fn take_place(&self, at: usize) {
+        if let Some(count) = self.partitions.lock().get_mut(at) {
+            *count += 1;
+        }
     }
 
     fn forget(&self, at: usize) {

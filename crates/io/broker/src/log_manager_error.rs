@@ -15,6 +15,12 @@ pub enum LogManagerError {
     /// A log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A log is to come to a place where another one lies.
+    #[error("{path} is there already")]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
     /// Another node's data.
     #[error(
         "{path} belongs to node {found}, this is node {ours}: give each node a log.dirs of its own, or set node.id={found}"
@@ -58,7 +64,7 @@ impl LogManagerError {
         match self {
             Self::Directory(error) => error.is_full(),
             Self::Log(error) => error.is_full(),
-            Self::OtherNode { .. } | Self::OtherCluster { .. } | Self::Unusable { .. } => false,
+            Self::Occupied { .. } | Self::OtherNode { .. } | Self::OtherCluster { .. } | Self::Unusable { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod creation;
 mod directories;
+mod moves;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,10 +23,11 @@ use crate::partition::{Partition, PartitionHost};
 use crate::replication::ReplicaFetchers;
 use crate::topic_settings::{PartitionSettings, resolve};
 
+use moves::Moves;
+
 #[derive(Debug, Clone)]
 struct Hosted {
     partition: Arc<Partition>,
-    directory: usize,
 }
 
 /// All replicas of a broker.
@@ -51,6 +53,7 @@ pub struct ReplicaManager {
     /// Replicas whose directory is offline.
     offline: Mutex<BTreeSet<TopicIdPartition>>,
     offline_changed: watch::Sender<u64>,
+    moves: Moves,
 }
 
 impl ReplicaManager {
@@ -81,6 +84,7 @@ impl ReplicaManager {
             missing: Mutex::default(),
             offline: Mutex::default(),
             offline_changed: watch::Sender::new(0),
+            moves: Moves::default(),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -156,7 +160,7 @@ impl ReplicaManager {
         let hosted = self.hosted.read();
         hosted
             .values()
-            .filter(|hosted| hosted.directory == directory)
+            .filter(|hosted| hosted.partition.directory() == directory)
             .map(|h| Arc::clone(&h.partition))
             .collect()
     }

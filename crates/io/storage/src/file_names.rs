@@ -13,6 +13,8 @@ pub(crate) const SNAPSHOT: &str = "snapshot";
 pub(crate) const DELETED: &str = "deleted";
 pub(crate) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
+/// In a log that is about to go on in another directory, or does by now.
+pub(crate) const LEFT: &str = "klamm.left";
 
 /// `<directory>/<20 digits>.<suffix>`.
 pub(crate) fn segment_file(directory: &Path, base_offset: Offset, suffix: &str) -> PathBuf {

@@ -29,8 +29,8 @@ pub use directory_health::{DATA_RESERVE_BYTES, DirectoryHealth, DirectoryStatus,
 pub use file_system::{File, FileLock, FileSystem, OpenMode};
 pub use log::{
     AppendOutcome, BegunAppend, CachedRead, DeletionTask, EpochEntry, FileRead, FlushTask, Flushed, FlushesEnd, Log,
-    OpenInput, PendingAppend, PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo, TailBudget,
-    TruncateOutcome, read_topic_id,
+    LogContent, LogCopy, OpenInput, PendingAppend, PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo,
+    TailBudget, TruncateOutcome, read_topic_id,
 };
 pub use log_config::LogConfig;
 pub use log_error::LogError;

@@ -85,6 +85,21 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The file or directory that it is about, if it is about one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Storage { path, .. }
+            | Self::Poisoned { path }
+            | Self::Corrupt { path, .. }
+            | Self::InconsistentTopicId { path, .. } => Some(path),
+            Self::OffsetOutOfRange { .. }
+            | Self::OutOfOrder { .. }
+            | Self::InvalidBatch(_)
+            | Self::BatchSize { .. } => None,
+        }
+    }
+
     /// Whether the disk is at fault, so that the log directory has to go offline.
     #[must_use]
     pub fn is_storage_fault(&self) -> bool {

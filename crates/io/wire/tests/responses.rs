@@ -70,6 +70,7 @@ each_api!(
     DeleteAclsRequest,
     DescribeConfigsRequest,
     AlterConfigsRequest,
+    AlterReplicaLogDirsRequest,
     DescribeLogDirsRequest,
     CreatePartitionsRequest,
     DeleteGroupsRequest,

@@ -64,6 +64,18 @@ fn directory(broker: &BrokerContext, at: usize, wanted: &Wanted) -> DescribeLogD
                 .with_offset_lag((status.high_watermark.0 - status.log_end_offset.0).max(0)),
         );
     }
+    for future in broker.replicas.future_replicas_in(at) {
+        let index = future.id.partition.0;
+        if wanted.contains(future.topic.as_str(), index) {
+            topics.entry(future.topic).or_default().push(
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(index)
+                    .with_partition_size(i64::try_from(future.size_bytes).unwrap_or(i64::MAX))
+                    .with_offset_lag(i64::try_from(future.offset_lag).unwrap_or(i64::MAX))
+                    .with_is_future_key(true),
+            );
+        }
+    }
     let topics = topics.into_iter().map(|(name, mut partitions)| {
         partitions.sort_by_key(|partition| partition.partition_index);
         DescribeLogDirsTopic::default()

@@ -40,12 +40,19 @@ pub(crate) struct LoneBroker {
 impl LoneBroker {
     /// Leads partition 0 of each of `topics`; broker 2 leads partition 1. Node 2 listens only on PLAINTEXT.
     pub(crate) async fn with_topics(topics: &[&str]) -> Self {
+        Self::with_directories(topics, 1).await
+    }
+
+    /// The same, on so many data directories.
+    pub(crate) async fn with_directories(topics: &[&str], count: usize) -> Self {
         let directory = TempDir::new().unwrap();
+        let paths = (0..count).map(|at| directory.path().join(at.to_string()).display().to_string());
+        let paths: Vec<String> = paths.collect();
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:9093\n\
              listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n\
              controller.listener.names=CONTROLLER\nlog.dirs={}\n",
-            directory.path().display()
+            paths.join(",")
         );
         let (config, _) = ServerConfig::from_properties(&Properties::parse(&text)).unwrap();
         let environment = BrokerEnvironment {

@@ -1,12 +1,14 @@
 //! What clients see of a data directory that is full, and of one that failed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use records::{BatchBuilder, NewRecord};
-use types::{ErrorCode, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicIdPartition};
+use types::{ErrorCode, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicIdPartition};
+use wire::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use wire::messages::{DescribeLogDirsRequest, ProduceRequest};
+use wire::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest, ProduceRequest};
 
 use super::exchange::text;
 use super::fixture::{LoneBroker, image, topic_id_of};
@@ -77,6 +79,74 @@ async fn an_offline_directory_is_shown_as_such_and_a_healthy_one_with_its_bytes(
         broker.context().replicas.logs().check_usable().is_err(),
         "it was the only one"
     );
+}
+
+/// Where the broker's directories say that partition 0 of "a" lies, and comes to: (directory, future).
+async fn places(broker: &LoneBroker) -> Vec<(usize, bool)> {
+    let request = DescribeLogDirsRequest::default().with_topics(None);
+    let directories = broker.ask(4, &request).await.results;
+    let mut places = Vec::new();
+    for (at, directory) in directories.iter().enumerate() {
+        let partitions = directory.topics.iter().flat_map(|topic| &topic.partitions);
+        let partitions = partitions.filter(|partition| partition.partition_index == 0);
+        places.extend(partitions.map(|partition| (at, partition.is_future_key)));
+    }
+    places
+}
+
+async fn moved(broker: &LoneBroker, path: &str, topic: &str, partition: i32) -> ErrorCode {
+    let topics = AlterReplicaLogDirTopic::default()
+        .with_name(wire::messages::TopicName(text(topic)))
+        .with_partitions(vec![partition]);
+    let directory = AlterReplicaLogDir::default()
+        .with_path(text(path))
+        .with_topics(vec![topics]);
+    let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![directory]);
+    let answer = broker.ask(2, &request).await;
+    ErrorCode::from_code(answer.results[0].partitions[0].error_code)
+}
+
+#[tokio::test]
+async fn a_replica_moves_to_another_directory_while_records_come() {
+    let broker = LoneBroker::with_directories(&["a"], 2).await;
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 0));
+    let replicas = Arc::clone(&broker.context().replicas);
+    let mut partitions = replicas.partitions();
+    partitions.retain(|partition| partition.id().partition == PartitionIndex(0));
+    let leader = partitions.remove(0);
+    let from = leader.directory();
+    assert_eq!(places(&broker).await, [(from, false)]);
+    let path = |at: usize| replicas.logs().path(at).display().to_string();
+
+    assert_eq!(moved(&broker, "/nowhere", "a", 0).await, ErrorCode::LogDirNotFound);
+    assert_eq!(
+        moved(&broker, &path(0), "b", 0).await,
+        ErrorCode::UnknownTopicOrPartition
+    );
+    assert_eq!(moved(&broker, &path(from), "a", 0).await, ErrorCode::None);
+    assert_eq!(places(&broker).await, [(from, false)]);
+
+    let mut offset = 1;
+    for to in [1 - from, from, 1 - from] {
+        assert_eq!(moved(&broker, &path(to), "a", 0).await, ErrorCode::None);
+        while leader.directory() != to {
+            assert_eq!(produced(&broker).await, (ErrorCode::None, offset));
+            offset += 1;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(produced(&broker).await, (ErrorCode::None, offset));
+        offset += 1;
+        while places(&broker).await != [(to, false)] {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(leader.health().path(), replicas.logs().path(to));
+        let status = leader.status();
+        assert!(status.is_leader);
+        assert_eq!((status.log_start_offset.0, status.log_end_offset.0), (0, offset));
+        let (_, next, _) = leader.read_committed(Offset(0), 1 << 20).unwrap();
+        assert_eq!(next, Offset(offset));
+    }
+    drop(broker);
 }
 
 #[tokio::test(start_paused = true)]

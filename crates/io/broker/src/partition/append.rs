@@ -119,7 +119,7 @@ impl Partition {
             Ok(Some(None) | None) => Err(AppendError::NotLeader),
             Err(NotWritten::Full) => {
                 self.lock().refused_at = Some(now);
-                Err(AppendError::DiskFull(self.health.path().to_owned()))
+                Err(AppendError::DiskFull(self.health.load().path().to_owned()))
             }
             Err(NotWritten::Failed(error)) => {
                 self.report_fault(&error);

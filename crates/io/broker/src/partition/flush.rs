@@ -21,7 +21,6 @@ impl Partition {
             let synced = task.run();
             let wakes = {
                 let mut state = self.lock();
-                let state = &mut *state;
                 if state.retired {
                     // Its files are somebody else's business now.
                     return Ok(state.log.synced_end());
@@ -34,23 +33,17 @@ impl Partition {
                     }
                 };
                 state.log.on_flushed(synced);
-                let (log_end, acknowledgeable) = (state.log.log_end_offset(), state.acknowledgeable_end());
-                match &mut state.role {
-                    Role::Leader(leader) => {
-                        let effects = leader.on_local_append(log_end, acknowledgeable);
-                        state.settle(effects)
-                    }
-                    Role::Follower(follower) => {
-                        if let (Some(acks), Some(follow)) = (&state.acks, follower.follow) {
-                            acks.mark(follow);
-                        }
-                        super::Wakes::default()
-                    }
-                }
+                state.on_synced()
             };
             self.run(wakes);
         }
         Ok(self.lock().log.synced_end())
+    }
+
+    /// What is synced by now counts.
+    pub(super) fn tell_synced(&self) {
+        let wakes = self.lock().on_synced();
+        self.run(wakes);
     }
 
     /// Lets no flush write into the directory any more, which is about to be renamed; blocks on the disk.
@@ -83,6 +76,22 @@ impl Partition {
 }
 
 impl State {
+    fn on_synced(&mut self) -> super::Wakes {
+        let (log_end, acknowledgeable) = (self.log.log_end_offset(), self.acknowledgeable_end());
+        match &mut self.role {
+            Role::Leader(leader) => {
+                let effects = leader.on_local_append(log_end, acknowledgeable);
+                self.settle(effects)
+            }
+            Role::Follower(follower) => {
+                if let (Some(acks), Some(follow)) = (&self.acks, follower.follow) {
+                    acks.mark(follow);
+                }
+                super::Wakes::default()
+            }
+        }
+    }
+
     /// Whether what was written before may not be acknowledged yet. Nobody else asks for that sync: an append asks for its own.
     pub(super) fn owes_a_sync(&self) -> bool {
         self.settings.log.acknowledges_synced_end() && self.log.synced_end() < self.log.log_end_offset()

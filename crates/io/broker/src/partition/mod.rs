@@ -14,11 +14,13 @@ mod follow;
 mod host;
 mod push;
 mod read;
+mod relocation;
 mod role;
 mod wakes;
 mod writer;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -36,6 +38,7 @@ pub use host::PartitionHost;
 pub use push::{PushError, PushOutcome};
 use read::Redirects;
 pub use read::{EpochEndAnswer, ListOffsetsTarget, ReadError, ReadRequest, ReadResult, ReadWaiter};
+pub(crate) use relocation::{Adoption, NewPlace, RelocationError};
 pub use role::RoleChange;
 pub use writer::REACTOR_WRITES;
 
@@ -68,12 +71,15 @@ pub struct Partition {
     id: TopicIdPartition,
     topic: TopicName,
     host: Arc<PartitionHost>,
-    directory: usize,
-    health: Arc<DirectoryHealth>,
+    /// In which of the log directories; changes when the log moves (KIP-113).
+    directory: AtomicUsize,
+    health: ArcSwap<DirectoryHealth>,
     /// The same as in the state, for those who don't need the lock for it.
     settings: ArcSwap<PartitionSettings>,
     /// Taken by whoever changes the log's files, before the lock (WRITER-1).
     writer: Mutex<()>,
+    /// Nobody waits for the writer's place any more (WRITER-2).
+    given_up: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -194,10 +200,11 @@ impl Partition {
             id,
             topic,
             host,
-            directory,
-            health,
+            directory: AtomicUsize::new(directory),
+            health: ArcSwap::new(health),
             settings: ArcSwap::new(settings),
             writer: Mutex::new(()),
+            given_up: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -319,19 +326,22 @@ impl Partition {
     /// Which of the log directories its log lies in.
     #[must_use]
     pub fn directory(&self) -> usize {
-        self.directory
+        self.directory.load(Ordering::Acquire)
     }
 
     /// How the directory of its log stands.
     #[must_use]
-    pub fn health(&self) -> &DirectoryHealth {
-        &self.health
+    pub fn health(&self) -> Arc<DirectoryHealth> {
+        self.health.load_full()
     }
 
     /// A log that failed takes its directory along (promise DISK); lack of room is none of that.
     fn report_fault(&self, error: &storage::LogError) {
-        if error.is_storage_fault() {
-            self.health.fail(&error.to_string());
+        let health = self.health.load();
+        // A read that was prepared before the log moved may fail in the directory that it came from.
+        let is_elsewhere = error.path().is_some_and(|path| !path.starts_with(health.path()));
+        if error.is_storage_fault() && !is_elsewhere {
+            health.fail(&error.to_string());
         }
     }
 

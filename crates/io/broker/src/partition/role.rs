@@ -1,6 +1,7 @@
 //! The controller's word on this partition: leading, following, and the change between them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use partition::{FollowerState, LeaderState, LeadershipStart};
@@ -122,6 +123,7 @@ impl Partition {
     /// The log's directory failed: whoever waits is told. A hung write may hold the lock; then those who wait run into
     /// their own deadlines.
     pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
         let wakes = self.state.try_lock_for(GIVE_UP_WAIT).map(|mut state| state.retire());
         if let Some(wakes) = wakes {
             self.run(wakes);

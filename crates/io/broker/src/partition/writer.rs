@@ -3,7 +3,7 @@
 //! WRITER-1: whoever changes the log's files holds the writer's place, and takes it before the partition's lock. The bytes
 //! of an append are written with the place alone: a disk that hangs keeps other writers of the partition waiting, and nobody
 //! else: reads, acknowledgements, the metadata feed and heartbeats only need the lock.
-//! WRITER-2: who waits for the place is let go when the directory goes offline.
+//! WRITER-2: who waits for the place is let go when the directory goes offline, or the replica is given up.
 //! WRITER-3: of the reactor's threads at most a few stand in writes to one directory; the others hand their tasks over first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,7 +64,7 @@ impl Partition {
                 if let Some(place) = self.writer.try_lock_for(PATIENCE) {
                     return Some(place);
                 }
-                if self.health.is_offline() {
+                if self.health.load().is_offline() || self.given_up.load(Ordering::Acquire) {
                     return None;
                 }
             }
@@ -74,7 +74,7 @@ impl Partition {
     /// The same for those who answer with the log's errors.
     pub(super) fn writer_or_offline(&self) -> Result<MutexGuard<'_, ()>, LogError> {
         self.writer().ok_or_else(|| LogError::Poisoned {
-            path: self.health.path().to_owned(),
+            path: self.health.load().path().to_owned(),
         })
     }
 
@@ -113,7 +113,7 @@ impl Partition {
 
     fn not_written(&self, error: LogError) -> NotWritten {
         if error.is_full() {
-            self.health.note_full();
+            self.health.load().note_full();
             return NotWritten::Full;
         }
         NotWritten::Failed(error)

@@ -168,7 +168,7 @@ impl ReplicaManager {
             }
             let name = name_of(id, topic.clone());
             let config = self.settings_of(image, id, topic, settings).log;
-            let directory = self.logs.choose();
+            let directory = self.preferred_directory(id).unwrap_or_else(|| self.logs.choose());
             wanted
                 .entry(directory)
                 .or_default()
@@ -220,7 +220,6 @@ impl ReplicaManager {
         );
         let hosted = Hosted {
             partition: Arc::clone(&partition),
-            directory,
         };
         self.hosted.write().insert(id, hosted);
         Some(partition)

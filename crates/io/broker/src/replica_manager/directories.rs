@@ -28,6 +28,18 @@ impl ReplicaManager {
     /// # Errors
     /// The disk's.
     pub fn write_checkpoints(&self, directory: usize) -> Result<(), LogManagerError> {
+        self.write_checkpoints_with(directory, None)
+    }
+
+    /// The same, and of a replica that is about to lie there, synced to its end.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn write_checkpoints_with(
+        &self,
+        directory: usize,
+        coming: Option<&Partition>,
+    ) -> Result<(), LogManagerError> {
         let _one = self.checkpoints.get(directory).map(Mutex::lock);
         let (mut recovery, mut high, mut start) = (Vec::new(), Vec::new(), Vec::new());
         for partition in self.partitions_in(directory) {
@@ -42,6 +54,17 @@ impl ReplicaManager {
             if status.log_start_offset > Offset::ZERO {
                 start.push(entry(status.log_start_offset));
             }
+        }
+        if let Some(partition) = coming {
+            let name = name_of(partition.id(), partition.topic().clone());
+            let status = partition.status();
+            let entry = |offset| CheckpointEntry {
+                partition: name.clone(),
+                offset,
+            };
+            recovery.push(entry(status.log_end_offset));
+            high.push(entry(status.high_watermark));
+            start.push(entry(status.log_start_offset));
         }
         // Those that no image has given a role yet keep what they had.
         for (id, found) in self
@@ -77,7 +100,7 @@ impl ReplicaManager {
             let mut hosted = self.hosted.write();
             let gone: Vec<_> = hosted
                 .iter()
-                .filter(|(_, hosted)| hosted.directory == directory)
+                .filter(|(_, hosted)| hosted.partition.directory() == directory)
                 .map(|(id, hosted)| (*id, Arc::clone(&hosted.partition)))
                 .collect();
             gone.iter().for_each(|(id, _)| drop(hosted.remove(id)));
@@ -208,6 +231,7 @@ impl ReplicaManager {
     /// the disk. A directory that fails at it, or has no room, isn't marked: its next start looks closer.
     pub fn close(&self) {
         self.fetchers.stop();
+        self.stop_moves();
         for directory in 0..self.logs.directory_count() {
             if let Err(error) = self.close_directory(directory) {
                 tracing::warn!(path = %self.logs.path(directory).display(), %error, "not closed in good order");

@@ -32,12 +32,15 @@ impl ReplicaManager {
                 continue;
             };
             hosted.partition.retire();
-            retiring.entry(hosted.directory).or_default().push(Retiring {
-                id,
-                name: name_of(id, topic),
-                delay: hosted.partition.settings().log.file_delete_delay,
-                ending: Some(hosted.partition),
-            });
+            retiring
+                .entry(hosted.partition.directory())
+                .or_default()
+                .push(Retiring {
+                    id,
+                    name: name_of(id, topic),
+                    delay: hosted.partition.settings().log.file_delete_delay,
+                    ending: Some(hosted.partition),
+                });
         }
         self.retire_directories(retiring).await;
     }

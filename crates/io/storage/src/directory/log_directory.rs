@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use types::{TopicPartition, Uuid};
 
-use crate::atomic_file::create_dir_durably;
+use crate::atomic_file::{create_dir_durably, ignore_not_found};
 use crate::directory::directory_error::DirectoryContext;
 use crate::directory::{DirectoryError, PartitionDirectory, partition_directory};
 use crate::directory_health::DirectoryHealth;
+use crate::file_names::LEFT;
 use crate::file_system::{FileLock, FileSystem};
 use crate::guarded_file_system::GuardedFileSystem;
 use crate::log::read_topic_id;
@@ -101,6 +102,51 @@ impl LogDirectory {
         self.path.join(partition.to_string())
     }
 
+    /// A place that nothing else has or had in this process's time, to which a partition's log may be copied from another directory
+    /// (MOVE-2).
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn future_path(&self, partition: &TopicPartition, unique: Uuid) -> Result<PathBuf, DirectoryError> {
+        self.free_name(partition, unique, partition_directory::future_name)
+    }
+
+    /// A finished copy gets the partition's name; [`LogDirectory::sync_names`] makes it durable. Returns its directory.
+    ///
+    /// # Errors
+    /// `Storage`: it has it not.
+    pub fn adopt(&self, copy: &Path, partition: &TopicPartition) -> Result<PathBuf, DirectoryError> {
+        let path = self.partition_path(partition);
+        self.file_system.rename(copy, &path).during("rename", copy)?;
+        Ok(path)
+    }
+
+    /// Makes the names of partitions durable.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn sync_names(&self) -> Result<(), DirectoryError> {
+        self.file_system.sync_dir(&self.path).during("sync", &self.path)
+    }
+
+    /// Whether the partition's log is marked as left for another directory (MOVE-3).
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn is_left(&self, partition: &TopicPartition) -> Result<bool, DirectoryError> {
+        let mark = self.partition_path(partition).join(LEFT);
+        self.file_system.exists(&mark).during("stat", &mark)
+    }
+
+    /// The partition's log lies nowhere else: it goes on here.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn take_back(&self, partition: &TopicPartition) -> Result<(), DirectoryError> {
+        let mark = self.partition_path(partition).join(LEFT);
+        ignore_not_found(self.file_system.remove_file(&mark)).during("remove", &mark)
+    }
+
     /// The partitions that lie here, by directory name.
     ///
     /// # Errors
@@ -160,7 +206,7 @@ impl LogDirectory {
 
     fn rename_away(&self, partition: &TopicPartition, unique: Uuid) -> RetiredPartition {
         let from = self.partition_path(partition);
-        let path = self.free_name(partition, unique)?;
+        let path = self.free_name(partition, unique, partition_directory::retired_name)?;
         match self.file_system.rename(&from, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             renamed => {
@@ -174,10 +220,15 @@ impl LogDirectory {
     }
 
     /// The replica may have been here and gone before, and the older directory still be there.
-    fn free_name(&self, partition: &TopicPartition, unique: Uuid) -> Result<PathBuf, DirectoryError> {
+    fn free_name(
+        &self,
+        partition: &TopicPartition,
+        unique: Uuid,
+        name_of: fn(&TopicPartition, Uuid) -> String,
+    ) -> Result<PathBuf, DirectoryError> {
         let mut unique = unique.as_u128();
         loop {
-            let name = partition_directory::retired_name(partition, Uuid::from_u128(unique));
+            let name = name_of(partition, Uuid::from_u128(unique));
             let path = self.path.join(name);
             if !self.file_system.exists(&path).during("stat", &path)? {
                 return Ok(path);

@@ -1,4 +1,5 @@
-//! Names of partition directories: `<topic>-<partition>`, and `<topic>-<partition>.<unique id>-delete` on their way out.
+//! Names of partition directories: `<topic>-<partition>`, `<topic>-<partition>.<unique id>-delete` on their way out, and
+//! `…-future` while a partition's log is being copied from another directory.
 
 use std::path::PathBuf;
 
@@ -7,6 +8,7 @@ use types::{PartitionIndex, TopicId, TopicName, TopicPartition, Uuid};
 /// A file name holds 255 bytes on every file system that matters.
 const MAX_NAME_BYTES: usize = 255;
 const DELETE_SUFFIX: &str = "-delete";
+const FUTURE_SUFFIX: &str = "-future";
 
 /// A partition found in a log directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +35,27 @@ pub(crate) fn parse(name: &str) -> Option<TopicPartition> {
     })
 }
 
-/// Whether the directory was on its way out: `-delete`, or Kafka's `-stray` and `-future` copies stay what they are.
+/// Whether the directory was on its way out, or is a copy that didn't become one (MOVE-2); Kafka's `-stray` ones stay what they are.
 pub(crate) fn is_retired(name: &str) -> bool {
-    name.strip_suffix(DELETE_SUFFIX)
-        .and_then(|rest| rest.rsplit_once('.'))
+    let rest = name
+        .strip_suffix(DELETE_SUFFIX)
+        .or_else(|| name.strip_suffix(FUTURE_SUFFIX));
+    rest.and_then(|rest| rest.rsplit_once('.'))
         .is_some_and(|(_, id)| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The name under which a partition's directory waits for its removal; a long topic name is cut, as in Kafka.
 pub(crate) fn retired_name(partition: &TopicPartition, unique: Uuid) -> String {
-    let suffix = format!("-{}.{}{DELETE_SUFFIX}", partition.partition, unique.as_simple());
+    unique_name(partition, unique, DELETE_SUFFIX)
+}
+
+/// The name under which a partition's log is copied from another directory.
+pub(crate) fn future_name(partition: &TopicPartition, unique: Uuid) -> String {
+    unique_name(partition, unique, FUTURE_SUFFIX)
+}
+
+fn unique_name(partition: &TopicPartition, unique: Uuid, suffix: &str) -> String {
+    let suffix = format!("-{}.{}{suffix}", partition.partition, unique.as_simple());
     let topic: String = partition
         .topic
         .as_str()
@@ -71,6 +84,9 @@ mod tests {
         assert!(is_retired(&retired));
         assert_eq!(parse(&retired), None);
         assert!(!is_retired("really-delete"));
+        let future = future_name(&partition, Uuid::from_u128(1));
+        assert_eq!(future, "my-topic-12.00000000000000000000000000000001-future");
+        assert!(is_retired(&future));
         let long = TopicPartition {
             topic: TopicName::new(&"t".repeat(249)),
             partition: PartitionIndex(0),

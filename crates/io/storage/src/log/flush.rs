@@ -44,6 +44,17 @@ pub(crate) struct FlushProgress {
 }
 
 impl FlushState {
+    /// Of a log that was truncated so often.
+    pub(crate) fn of_generation(generation: u64) -> Self {
+        Self {
+            exclusive: Mutex::new(FlushProgress {
+                generation,
+                ..FlushProgress::default()
+            }),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
     }
@@ -268,15 +279,7 @@ impl Log {
     /// # Errors
     /// `Storage`, `Poisoned`.
     pub fn close_clean(&mut self) -> Result<Offset, LogError> {
-        self.check_not_poisoned()?;
-        let written = self
-            .active
-            .write_indexes(&*self.file_system)
-            .and_then(|()| self.write_producer_snapshot());
-        match written {
-            Err(error) if error.is_full() => return Err(error),
-            written => self.poisoning(written)?,
-        }
+        self.write_derived()?;
         self.names_version += 1;
         self.flush_now()?;
         Ok(self.recovery_point)

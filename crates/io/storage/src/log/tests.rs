@@ -2,6 +2,7 @@ mod crash;
 mod full;
 mod model;
 mod operations;
+mod relocation;
 mod two_steps;
 
 use std::path::Path;

@@ -182,6 +182,15 @@ impl ActiveSegment {
         self.file.take();
     }
 
+    /// Its files lie in another directory now.
+    pub(crate) fn relocate(&mut self, directory: &Path) {
+        let place = |suffix| file_names::segment_file(directory, self.base_offset, suffix);
+        self.path = place(LOG);
+        self.offset_index.relocate(place(INDEX));
+        self.time_index.relocate(place(TIME_INDEX));
+        self.file.take();
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -36,6 +36,11 @@ impl<E: IndexEntry> SparseIndex<E> {
         }
     }
 
+    /// The file lies elsewhere now.
+    pub(crate) fn relocate(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     /// Goes on with an index file, keeping the leading entries that `keep` accepts; they must rise strictly, so nothing
     /// of an odd file is kept beyond the first odd entry. The file is cut to what is kept.
     pub(crate) fn reopen(

@@ -1,7 +1,11 @@
-//! DescribeLogDirs: what lies where on a broker, and how much room there is.
+//! DescribeLogDirs: what lies where on a broker, and how much room there is. AlterReplicaLogDirs: that it shall lie elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use wire::messages::DescribeLogDirsRequest;
+use wire::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use wire::messages::{AlterReplicaLogDirsRequest, DescribeLogDirsRequest, TopicName};
+use wire::protocol::StrBytes;
 
 use crate::commands::brokers::Brokers;
 use crate::commands::error_advice::refusal;
@@ -54,4 +58,32 @@ pub(crate) async fn describe_log_dirs(brokers: &mut Brokers, broker: i32) -> Res
         }
     });
     Ok(directories.collect())
+}
+
+/// Asks each broker to move its replicas to these directories. Returns Kafka's number of what is wrong with each; 0 is nothing.
+pub(crate) async fn alter_log_dirs(
+    brokers: &mut Brokers,
+    wanted: &BTreeMap<(i32, TopicPartition), &str>,
+) -> Result<BTreeMap<(i32, TopicPartition), i16>> {
+    let mut codes = BTreeMap::new();
+    let asked: BTreeSet<i32> = wanted.keys().map(|(broker, _)| *broker).collect();
+    for broker in asked {
+        let directories = wanted.iter().filter(|((holder, _), _)| *holder == broker);
+        let directories = directories.map(|((_, (topic, partition)), path)| {
+            let topic = AlterReplicaLogDirTopic::default()
+                .with_name(TopicName(StrBytes::from_string(topic.clone())))
+                .with_partitions(vec![*partition]);
+            AlterReplicaLogDir::default()
+                .with_path(StrBytes::from_string((*path).to_owned()))
+                .with_topics(vec![topic])
+        });
+        let request = AlterReplicaLogDirsRequest::default().with_dirs(directories.collect());
+        for topic in brokers.call(broker, &request).await?.results {
+            for partition in topic.partitions {
+                let place = (topic.topic_name.to_string(), partition.partition_index);
+                codes.insert((broker, place), partition.error_code);
+            }
+        }
+    }
+    Ok(codes)
 }

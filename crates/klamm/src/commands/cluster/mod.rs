@@ -14,6 +14,6 @@ mod safe_to_stop;
 
 pub(super) use cluster_command::ClusterCommand;
 pub(crate) use elect::{Election, ElectionType, elect_leaders};
-pub(crate) use log_dirs::{LogDir, describe_log_dirs};
-pub(crate) use reassign_plan::{PlannedReplicas, read_plan_file};
+pub(crate) use log_dirs::{LogDir, alter_log_dirs, describe_log_dirs};
+pub(crate) use reassign_plan::{ANY_LOG_DIR, PlannedReplicas, read_plan_file};
 pub(crate) use reassignments::{Reassignment, alter_reassignments, list_reassignments};

@@ -1,25 +1,33 @@
 //! `kafka-reassign-partitions --execute`, `--cancel` and `--list`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result, bail};
 
-use super::{ClusterState, Terse, name, note_directories, plan_json, plural, throttles};
-use crate::commands::cluster::{PlannedReplicas, Reassignment, alter_reassignments, list_reassignments};
+use super::{ClusterState, Terse, name, plan_json, planned_directories, plural, throttles};
+use crate::commands::cluster::{
+    PlannedReplicas, Reassignment, alter_log_dirs, alter_reassignments, list_reassignments,
+};
 use crate::commands::group::TopicPartition;
 use crate::commands::output::write_line;
 use crate::kafka_tools::columns::joined;
-use crate::kafka_tools::kafka_words::message_of;
+use crate::kafka_tools::kafka_words::{exception, message_of};
 use crate::kafka_tools::options::Options;
 
 const EXISTING: &str = "Cannot execute because there is an existing partition assignment.  Use --additional to override this \
     and create a new partition assignment in addition to the existing one. The --additional flag can also be used to change the \
     throttle by resubmitting the current reassignment.";
 
+/// As in Kafka's tool.
+const START_MOVES_MS: u64 = 10_000;
+const PAUSE: Duration = Duration::from_millis(100);
+const REPLICA_NOT_AVAILABLE: i16 = 9;
+
 pub(super) async fn execute(state: &mut ClusterState, plan: &[PlannedReplicas], options: &Options) -> Result<()> {
     check(plan)?;
     let throttle = options.number::<i64>("throttle")?.filter(|rate| *rate >= 0);
-    let _timeout = options.number::<i64>("timeout")?;
+    let timeout_ms = options.number::<u64>("timeout")?.unwrap_or(START_MOVES_MS);
     let moving = list_reassignments(&mut state.brokers, None).await?;
     if !moving.is_empty() && !options.has("additional") {
         return Err(Error::new(Terse(EXISTING.to_owned())));
@@ -45,7 +53,6 @@ pub(super) async fn execute(state: &mut ClusterState, plan: &[PlannedReplicas], 
         )?;
         throttles::set(state, &moving, &current, plan, rate).await?;
     }
-    note_directories(plan);
     let wanted: BTreeMap<TopicPartition, Option<Vec<i32>>> = plan
         .iter()
         .map(|planned| (planned.place(), Some(planned.replicas.clone())))
@@ -60,7 +67,52 @@ pub(super) async fn execute(state: &mut ClusterState, plan: &[PlannedReplicas], 
         "Successfully started partition reassignment{} for {}",
         plural(names.len()),
         names.join(",")
-    ))
+    ))?;
+    start_directory_moves(state, plan, Duration::from_millis(timeout_ms)).await
+}
+
+/// A replica that has just been given to a broker isn't there at once: it is asked for until it is.
+async fn start_directory_moves(state: &mut ClusterState, plan: &[PlannedReplicas], timeout: Duration) -> Result<()> {
+    let mut pending = planned_directories(plan);
+    let until = Instant::now() + timeout;
+    while !pending.is_empty() {
+        let mut started = Vec::new();
+        for ((broker, place), code) in alter_log_dirs(&mut state.brokers, &pending).await? {
+            match code {
+                0 => started.push((broker, place)),
+                REPLICA_NOT_AVAILABLE => {}
+                refused => bail!(exception(refused, None)),
+            }
+        }
+        pending.retain(|replica, _| !started.contains(replica));
+        if !started.is_empty() {
+            write_line(&format!(
+                "Successfully started log directory move{} for: {}",
+                plural(started.len()),
+                replica_names(&started)
+            ))?;
+        }
+        if pending.is_empty() {
+            break;
+        }
+        if Instant::now() >= until {
+            let left: Vec<_> = pending.into_keys().collect();
+            return Err(Error::new(Terse(format!(
+                "Timed out before log directory move{} could be started for: {}",
+                plural(left.len()),
+                replica_names(&left)
+            ))));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+fn replica_names(replicas: &[(i32, TopicPartition)]) -> String {
+    let names = replicas
+        .iter()
+        .map(|(broker, place)| format!("{}-{broker}", name(place)));
+    names.collect::<Vec<_>>().join(",")
 }
 
 fn terse_list(head: &str, refused: &BTreeMap<TopicPartition, Error>) -> Error {

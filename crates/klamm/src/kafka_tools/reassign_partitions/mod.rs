@@ -1,7 +1,4 @@
-//! `kafka-reassign-partitions` (`ReassignPartitionsCommand`).
-//!
-//! Replicas can't be moved between the directories of one broker: a plan's `log_dirs` are checked by `--verify`, and
-//! `--execute` says that it leaves the choice to the brokers.
+//! `kafka-reassign-partitions` (`ReassignPartitionsCommand`), between brokers and between the directories of one.
 
 mod change;
 mod checks;
@@ -21,9 +18,9 @@ use super::connect::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, con
 use super::kafka_words::{exception, exception_of};
 use super::options::{OptionSpec, Options, UsageError, flag, value};
 use crate::commands::brokers::Brokers;
-use crate::commands::cluster::{PlannedReplicas, describe_log_dirs, read_plan_file};
+use crate::commands::cluster::{ANY_LOG_DIR, PlannedReplicas, describe_log_dirs, read_plan_file};
 use crate::commands::group::TopicPartition;
-use crate::commands::output::{note, write_line};
+use crate::commands::output::write_line;
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
     BOOTSTRAP_SERVER,
@@ -57,12 +54,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value(
         "replica-alter-log-dirs-throttle",
         "bytes/sec",
-        "Not supported: nothing moves between directories.",
+        "Not supported: set replica.alter.log.dirs.io.max.bytes.per.second with kafka-configs.",
     ),
     value(
         "timeout",
         "ms",
-        "Time for moves between directories, of which there are none.",
+        "How long to try to start moves between directories; 10000 if not given.",
     ),
     flag("additional", "Move these in addition to what moves already."),
     flag("preserve-throttles", "Leave the throttles as they are."),
@@ -247,13 +244,18 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// Says that a plan's directories aren't looked at.
-fn note_directories(plan: &[PlannedReplicas]) {
-    if plan.iter().any(PlannedReplicas::names_a_directory) {
-        note(
-            "warning: the plan names log directories; klamm's brokers choose them themselves, nothing moves between them",
-        );
+/// What the plan says of directories: by broker and partition, as Kafka's tool sorts them.
+fn planned_directories(plan: &[PlannedReplicas]) -> BTreeMap<(i32, TopicPartition), &str> {
+    let mut wanted = BTreeMap::new();
+    for planned in plan {
+        let targets = planned.log_dirs.iter().flatten();
+        for (replica, target) in planned.replicas.iter().zip(targets) {
+            if target != ANY_LOG_DIR {
+                wanted.insert((*replica, planned.place()), target.as_str());
+            }
+        }
     }
+    wanted
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{ClusterState, Directories, name, throttles};
+use super::{ClusterState, Directories, name, planned_directories, throttles};
 use crate::commands::cluster::{PlannedReplicas, Reassignment, list_reassignments};
 use crate::commands::group::TopicPartition;
 use crate::commands::output::write_line;
@@ -65,17 +65,8 @@ fn partition_lines(
 
 /// For each replica of which the plan names the directory; and whether none is on its way to another one.
 fn directory_lines(plan: &[PlannedReplicas], directories: &Directories) -> (String, bool) {
-    let mut wanted: BTreeMap<(i32, TopicPartition), &str> = BTreeMap::new();
-    for planned in plan {
-        let targets = planned.log_dirs.iter().flatten();
-        for (replica, target) in planned.replicas.iter().zip(targets) {
-            if target != "any" {
-                wanted.insert((*replica, planned.place()), target);
-            }
-        }
-    }
     let mut done = true;
-    let lines = wanted.into_iter().map(|((broker, place), target)| {
+    let lines = planned_directories(plan).into_iter().map(|((broker, place), target)| {
         let partition = name(&place);
         let found = directories.get(&(place, broker));
         match found.map(|found| (found.current.as_deref(), found.future.as_deref())) {

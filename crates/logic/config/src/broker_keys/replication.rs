@@ -40,17 +40,17 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "Whether a replica that may lack acknowledged records can lead when no other is left. Loses data.";
 };
 
-/// Keys that Kafka hides: taken from files, not described.
 /// Set while a broker runs, mostly by `kafka-reassign-partitions.sh --throttle`; shown where they are set.
 pub(super) const DYNAMIC_KEYS: &[ConfigKey] = keys! {
     "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Accepts;
         "Bytes a second that throttled replicas fetch from their leaders.";
     "leader.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Accepts;
         "Bytes a second that leaders send to throttled replicas.";
-    "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Accepts;
+    "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Acts;
         "Bytes a second that replicas are moved between a broker's log directories with.";
 };
 
+/// Keys that Kafka hides: taken from files, not described.
 pub(super) const INTERNAL_KEYS: &[ConfigKey] = keys! {
     "unclean.leader.election.interval.ms": Long = "300000", AtLeast(1); Medium ReadOnly Accepts;
         "How often the controller looks for partitions that an unclean election would help.";

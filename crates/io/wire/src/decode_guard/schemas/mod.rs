@@ -39,6 +39,7 @@ pub(super) fn of(api_key: i16) -> Option<&'static Schema> {
         ApiKey::DeleteAcls => &node::DELETE_ACLS,
         ApiKey::DescribeConfigs => &configs::DESCRIBE_CONFIGS,
         ApiKey::AlterConfigs => &configs::ALTER_CONFIGS,
+        ApiKey::AlterReplicaLogDirs => &node::ALTER_REPLICA_LOG_DIRS,
         ApiKey::DescribeLogDirs => &node::DESCRIBE_LOG_DIRS,
         ApiKey::CreatePartitions => &topics::CREATE_PARTITIONS,
         ApiKey::DeleteGroups => &groups::DELETE_GROUPS,

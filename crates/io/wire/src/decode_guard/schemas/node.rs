@@ -56,6 +56,13 @@ const DELETE_ACLS_FILTER: &[Field] = &[
 /// `DeleteAcls`.
 pub(super) static DELETE_ACLS: Schema = Schema::new(2, &[structs("filters", DELETE_ACLS_FILTER)]);
 
+const ALTER_REPLICA_LOG_DIR_TOPIC: &[Field] = &[string("name"), int32s("partitions")];
+
+const ALTER_REPLICA_LOG_DIR: &[Field] = &[string("path"), structs("topics", ALTER_REPLICA_LOG_DIR_TOPIC)];
+
+/// `AlterReplicaLogDirs`.
+pub(super) static ALTER_REPLICA_LOG_DIRS: Schema = Schema::new(2, &[structs("dirs", ALTER_REPLICA_LOG_DIR)]);
+
 const DESCRIBABLE_LOG_DIR_TOPIC: &[Field] = &[string("topic"), int32s("partitions")];
 
 /// `DescribeLogDirs`.

@@ -58,6 +58,7 @@ macro_rules! by_key {
             ApiKey::DeleteAcls => $call::<messages::DeleteAclsRequest>($($argument),*),
             ApiKey::DescribeConfigs => $call::<messages::DescribeConfigsRequest>($($argument),*),
             ApiKey::AlterConfigs => $call::<messages::AlterConfigsRequest>($($argument),*),
+            ApiKey::AlterReplicaLogDirs => $call::<messages::AlterReplicaLogDirsRequest>($($argument),*),
             ApiKey::DescribeLogDirs => $call::<messages::DescribeLogDirsRequest>($($argument),*),
             ApiKey::CreatePartitions => $call::<messages::CreatePartitionsRequest>($($argument),*),
             ApiKey::DeleteGroups => $call::<messages::DeleteGroupsRequest>($($argument),*),
