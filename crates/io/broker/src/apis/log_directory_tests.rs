@@ -81,6 +81,8 @@ async fn an_offline_directory_is_shown_as_such_and_a_healthy_one_with_its_bytes(
     );
 }
 
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Where the broker's directories say that partition 0 of "a" lies, and comes to: (directory, future).
 async fn places(broker: &LoneBroker) -> Vec<(usize, bool)> {
     let request = DescribeLogDirsRequest::default().with_topics(None);
@@ -129,16 +131,24 @@ async fn a_replica_moves_to_another_directory_while_records_come() {
     let mut offset = 1;
     for to in [1 - from, from, 1 - from] {
         assert_eq!(moved(&broker, &path(to), "a", 0).await, ErrorCode::None);
-        while leader.directory() != to {
-            assert_eq!(produced(&broker).await, (ErrorCode::None, offset));
-            offset += 1;
-            tokio::task::yield_now().await;
-        }
+        let moves = async {
+            while leader.directory() != to {
+                assert_eq!(produced(&broker).await, (ErrorCode::None, offset));
+                offset += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, moves).await.expect("it never moves");
         assert_eq!(produced(&broker).await, (ErrorCode::None, offset));
         offset += 1;
-        while places(&broker).await != [(to, false)] {
-            tokio::task::yield_now().await;
-        }
+        let settles = async {
+            while places(&broker).await != [(to, false)] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, settles)
+            .await
+            .expect("it stays on its way");
         assert_eq!(leader.health().path(), replicas.logs().path(to));
         let status = leader.status();
         assert!(status.is_leader);
@@ -146,7 +156,6 @@ async fn a_replica_moves_to_another_directory_while_records_come() {
         let (_, next, _) = leader.read_committed(Offset(0), 1 << 20).unwrap();
         assert_eq!(next, Offset(offset));
     }
-    drop(broker);
 }
 
 #[tokio::test(start_paused = true)]

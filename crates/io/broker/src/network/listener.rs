@@ -278,17 +278,22 @@ mod tests {
     use super::*;
     use crate::apis::fixture::LoneBroker;
 
-    #[tokio::test]
-    async fn a_client_of_the_future_gets_the_fallback_and_the_server_stops_when_told() {
-        let lone = LoneBroker::with_topics(&["a"]).await;
+    async fn listening() -> (ListenerSocket, SocketAddr) {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let (stop, stopping) = watch::channel(false);
         let listener = ListenerSocket {
             name: "PLAINTEXT".to_owned(),
             socket,
             grpc: None,
         };
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn a_client_of_the_future_gets_the_fallback_and_the_server_stops_when_told() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let (listener, address) = listening().await;
+        let (stop, stopping) = watch::channel(false);
         let (unfence, unfenced) = watch::channel(false);
         let server = KafkaServer::new(lone.context(), unfenced);
         let serving = tokio::spawn(Arc::clone(&server).serve(listener, stopping));
@@ -341,14 +346,8 @@ mod tests {
         };
         image.replay(&quota.into()).unwrap();
         lone.context().publisher.publish_snapshot(image).await;
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
+        let (listener, address) = listening().await;
         let (stop, stopping) = watch::channel(false);
-        let listener = ListenerSocket {
-            name: "PLAINTEXT".to_owned(),
-            socket,
-            grpc: None,
-        };
         let (_unfenced, serving) = watch::channel(true);
         let server = KafkaServer::new(lone.context(), serving);
         let served = tokio::spawn(Arc::clone(&server).serve(listener, stopping));

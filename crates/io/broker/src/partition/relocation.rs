@@ -20,8 +20,6 @@ pub(crate) struct NewPlace {
     pub(crate) directory: usize,
     /// How that stands.
     pub(crate) health: Arc<DirectoryHealth>,
-    /// Its disk.
-    pub(crate) file_system: Arc<dyn FileSystem>,
 }
 
 /// What gives a finished copy its place, in this order.
@@ -115,7 +113,7 @@ impl Partition {
         let flushes = {
             let mut state = self.lock();
             let flushes = state.log.end_flushes();
-            state.log.continue_in(place.file_system, path);
+            state.log.continue_in(copy.file_system(), path);
             state.health = Arc::clone(&place.health);
             self.health.store(place.health);
             self.directory.store(place.directory, Ordering::Release);

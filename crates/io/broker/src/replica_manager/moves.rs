@@ -247,6 +247,7 @@ impl ReplicaManager {
             match self.take_place(moving, copy, from, &name).await {
                 Some((back, Err(RelocationError::Behind))) => copy = back,
                 Some((_, Ok(flushes))) => return self.leave(moving, from, name, flushes).await,
+                Some((back, Err(RelocationError::NotWanted))) => return self.abandon(moving, back).await,
                 Some((back, Err(error))) => {
                     tracing::warn!(partition = %name, %error, "a replica's log didn't move");
                     if matches!(error, RelocationError::Unknown(_)) {
@@ -299,17 +300,11 @@ impl ReplicaManager {
         let work = move || {
             let replicas = Arc::clone(&taking.replicas);
             let _taking = replicas.moves.taking_place.lock();
-            let moved = match replicas.logs.future(taking.moving.to, &taking.name, uuid_of(&taking)) {
-                Err(error) => Err(RelocationError::Place(error)),
-                Ok((file_system, _)) => {
-                    let place = NewPlace {
-                        directory: taking.moving.to,
-                        health: Arc::clone(replicas.logs.health(taking.moving.to)),
-                        file_system,
-                    };
-                    taking.moving.partition.relocate(&mut copy, place, &taking)
-                }
+            let place = NewPlace {
+                directory: taking.moving.to,
+                health: Arc::clone(replicas.logs.health(taking.moving.to)),
             };
+            let moved = taking.moving.partition.relocate(&mut copy, place, &taking);
             (copy, moved)
         };
         let moved = self.pool_of(moving.to).run(work);
@@ -385,10 +380,6 @@ struct TakingPlace {
     replicas: Arc<ReplicaManager>,
     moving: Arc<Move>,
     name: TopicPartition,
-}
-
-fn uuid_of(taking: &TakingPlace) -> types::Uuid {
-    taking.moving.partition.id().topic_id.0
 }
 
 impl Adoption for TakingPlace {

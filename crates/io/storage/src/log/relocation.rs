@@ -235,6 +235,12 @@ impl LogCopy {
         &self.to.1
     }
 
+    /// The disk that it lies on.
+    #[must_use]
+    pub fn file_system(&self) -> Arc<dyn FileSystem> {
+        Arc::clone(&self.to.0)
+    }
+
     /// Removes what was copied.
     ///
     /// # Errors
