@@ -287,6 +287,11 @@ final class Side {
         if (value instanceof Map) {
             Map<String, Object> fields = new LinkedHashMap<>();
             Tree.map(value).forEach((name, item) -> fields.put(name, normal(name, item)));
+            if (fields.containsKey("current_voters")) {
+                // Which voter leads the quorum, and after how many elections, is chance.
+                fields.computeIfPresent("leader_id", (name, id) -> nodes.containsKey(((Long) id).intValue()) ? "<voter>" : id);
+                fields.computeIfPresent("leader_epoch", (name, epoch) -> (Long) epoch > 0 ? "<epoch>" : epoch);
+            }
             return fields;
         }
         if (value instanceof List) {
