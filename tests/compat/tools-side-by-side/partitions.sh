@@ -50,7 +50,8 @@ reassign_and_verify() {
   plans '[2,3,1]'
   reassign --verify --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'rather than 2,3,1' &&
     reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --disallow-replication-factor-change && wrote '^Error reassigning' &&
-    reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --throttle 10000000 && wrote 'throttle limit was set to 10000000 B/s' &&
+    reassign --execute --reassignment-json-file "$WORK/move-TWIN.json" --throttle 10000000 --replica-alter-log-dirs-throttle 5000000 &&
+    wrote 'inter-broker throttle limit was set to 10000000 B/s' && wrote 'replica-alter-dir throttle limit was set to 5000000 B/s' &&
     settled && configs --describe --topic "$one" && wrote 'replication.throttled.replicas' &&
     configs --describe --entity-type brokers --entity-name 1 && wrote 'leader.replication.throttled.rate=10000000' &&
     reassign --verify --preserve-throttles --reassignment-json-file "$WORK/move-TWIN.json" && wrote 'is completed' &&

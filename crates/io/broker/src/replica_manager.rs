@@ -20,7 +20,7 @@ use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, Topi
 use crate::blocking::BlockingPool;
 use crate::log_manager::{FoundLog, LogManager};
 use crate::partition::{Partition, PartitionHost};
-use crate::replication::ReplicaFetchers;
+use crate::replication::{ReplicaFetchers, ReplicationThrottles};
 use crate::topic_settings::{PartitionSettings, resolve};
 
 use moves::Moves;
@@ -54,6 +54,7 @@ pub struct ReplicaManager {
     offline: Mutex<BTreeSet<TopicIdPartition>>,
     offline_changed: watch::Sender<u64>,
     moves: Moves,
+    pub(crate) throttles: ReplicationThrottles,
 }
 
 impl ReplicaManager {
@@ -85,6 +86,7 @@ impl ReplicaManager {
             offline: Mutex::default(),
             offline_changed: watch::Sender::new(0),
             moves: Moves::default(),
+            throttles: ReplicationThrottles::default(),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -183,6 +185,16 @@ impl ReplicaManager {
             .defaults
             .with_dynamic(image.broker_config(None), image.broker_config(Some(self.host.local)));
         resolve(image.topic_config(topic), &defaults)
+    }
+
+    /// A rate that may be set while brokers run, in bytes a second; nothing where none is set.
+    pub(crate) fn rate(&self, key: &str) -> Option<u64> {
+        let image = self.host.image.load();
+        let local = Some(self.host.local);
+        let configs = self
+            .defaults
+            .with_dynamic(image.broker_config(None), image.broker_config(local));
+        configs.get(key).and_then(|rate| rate.trim().parse().ok())
     }
 
     /// Makes the replicas what the image says.

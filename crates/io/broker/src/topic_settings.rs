@@ -19,6 +19,10 @@ pub struct PartitionSettings {
     pub timestamp_after_max_ms: i64,
     /// `cleanup.policy` contains `compact`: producers must give keys.
     pub compacted: bool,
+    /// `leader.replication.throttled.replicas`.
+    pub leader_throttled_replicas: config::ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`.
+    pub follower_throttled_replicas: config::ThrottledReplicas,
 }
 
 /// Settings of a topic with these configurations on a broker with these defaults.
@@ -46,5 +50,7 @@ pub(crate) fn resolve(overrides: &metadata::ConfigMap, defaults: &config::Broker
         timestamp_before_max_ms: topic.timestamp_before_max_ms,
         timestamp_after_max_ms: topic.timestamp_after_max_ms,
         compacted: policy.compact,
+        leader_throttled_replicas: topic.leader_throttled_replicas,
+        follower_throttled_replicas: topic.follower_throttled_replicas,
     }
 }

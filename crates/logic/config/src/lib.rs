@@ -23,6 +23,7 @@ mod quorum;
 mod reader;
 mod server;
 mod table;
+mod throttled_replicas;
 pub mod topic;
 pub mod topic_keys;
 mod validator;
@@ -41,5 +42,6 @@ pub use server::{
     GroupConfig, LogConfig, NetworkConfig, ProcessRoles, QuotaConfig, ReplicationConfig, ServerConfig, SessionConfig,
     TopicCreationConfig, TransactionConfig, refuse_unknown_keys,
 };
+pub use throttled_replicas::ThrottledReplicas;
 pub use topic::{CleanupPolicy, TimestampType, TopicCompression, TopicSettings};
 pub use validator::Validator;

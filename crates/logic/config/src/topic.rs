@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::defaults::BrokerDefaults;
 use crate::error::ConfigError;
 use crate::nearest::nearest;
+use crate::throttled_replicas::ThrottledReplicas;
 use crate::topic_keys::{TOPIC_KEYS, topic_key};
 use crate::value;
 
@@ -161,6 +162,10 @@ pub struct TopicSettings {
     pub preallocate: bool,
     /// Whether tiered storage is asked for.
     pub remote_storage_enable: bool,
+    /// Replicas to which their leader sends no faster than its throttle allows.
+    pub leader_throttled_replicas: ThrottledReplicas,
+    /// Replicas that take no more than their broker's throttle allows.
+    pub follower_throttled_replicas: ThrottledReplicas,
 }
 
 impl TopicSettings {
@@ -232,6 +237,8 @@ impl Resolver<'_> {
             min_cleanable_dirty_ratio: self.typed("min.cleanable.dirty.ratio", value::double).unwrap_or(0.5),
             preallocate: self.boolean("preallocate"),
             remote_storage_enable: self.boolean("remote.storage.enable"),
+            leader_throttled_replicas: self.throttled_replicas("leader.replication.throttled.replicas"),
+            follower_throttled_replicas: self.throttled_replicas("follower.replication.throttled.replicas"),
         }
     }
 
@@ -288,6 +295,10 @@ impl Resolver<'_> {
             },
             _ => TopicCompression::Producer,
         }
+    }
+
+    fn throttled_replicas(&self, key: &str) -> ThrottledReplicas {
+        self.typed(key, ThrottledReplicas::parse).unwrap_or_default()
     }
 
     fn timestamp_type(&self) -> TimestampType {

@@ -36,11 +36,11 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "Sync to disk after this many records. With 1, an acknowledged record has been synced on every in-sync replica.";
     "flush.ms": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Acts;
         "Sync to disk at the latest this long after a record was written.";
-    "follower.replication.throttled.replicas": List = "", ThrottledReplicas; Medium ClusterWide Accepts;
+    "follower.replication.throttled.replicas": List = "", ThrottledReplicas; Medium ClusterWide Acts;
         "Replicas whose fetching is throttled on the follower's side: partition:broker pairs, or * for all.";
     "index.interval.bytes": Int = "4096", AtLeast(0); Medium ClusterWide Acts;
         "How many bytes of batches lie between two entries of the offset index.";
-    "leader.replication.throttled.replicas": List = "", ThrottledReplicas; Medium ClusterWide Accepts;
+    "leader.replication.throttled.replicas": List = "", ThrottledReplicas; Medium ClusterWide Acts;
         "Replicas whose fetching is throttled on the leader's side: partition:broker pairs, or * for all.";
     "local.retention.bytes": Long = "-2", AtLeast(-2); Medium ClusterWide Accepts;
         "With tiered storage: bytes of a partition kept on local disk; -2 means as much as retention.bytes.";

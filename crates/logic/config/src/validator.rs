@@ -3,6 +3,7 @@
 //! Called through `ConfigKey::validate` only, after the type was checked.
 
 use crate::key::ConfigType;
+use crate::throttled_replicas::ThrottledReplicas;
 use crate::value;
 
 /// A rule for the values of one key.
@@ -68,9 +69,7 @@ impl Validator {
                     "must be between 1 and 9, or -1".to_owned()
                 })
             }
-            Self::ThrottledReplicas => ensure(is_throttled_replicas(text), || {
-                "must be * or pairs [partition]:[broker] separated by commas".to_owned()
-            }),
+            Self::ThrottledReplicas => ThrottledReplicas::parse(text).map(|_| ()),
             Self::ShareOffsetReset => ensure(is_share_offset_reset(text), || {
                 "must be earliest, latest or by_duration: with an ISO 8601 duration, as in by_duration:PT1H".to_owned()
             }),
@@ -113,15 +112,6 @@ fn entries(text: &str, allowed: Option<&[&str]>, may_be_empty: bool) -> Result<(
         }
     }
     Ok(())
-}
-
-fn is_throttled_replicas(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text == "*"
-        || value::list(text).iter().all(|pair| {
-            pair.split_once(':')
-                .is_some_and(|(partition, broker)| digits(partition) && digits(broker))
-        })
 }
 
 fn is_share_offset_reset(text: &str) -> bool {

@@ -137,6 +137,21 @@ impl Partition {
         reply
     }
 
+    /// Whether writes wait for this replica, as far as its leader knows (ISR-1).
+    pub(crate) fn counts(&self, replica: BrokerId) -> bool {
+        match &self.lock().role {
+            Role::Leader(leader) => leader.isr().counts(replica),
+            Role::Follower(_) => false,
+        }
+    }
+
+    /// Bytes that the follow was sent and hasn't acknowledged.
+    pub(crate) fn in_flight(&self, stream: &FollowerStream, follow_id: FollowId) -> usize {
+        let state = self.lock();
+        let slot = state.slots.iter().find(|slot| slot.is_of(stream, follow_id));
+        slot.map_or(0, |slot| slot.in_flight.iter().map(|(_, bytes)| bytes).sum())
+    }
+
     /// What the follow is to be told next: batches, or a moved mark.
     pub(crate) fn next_push(
         &self,

@@ -29,7 +29,7 @@ use partition::producer_state::ProducerEntry;
 use partition::{EpochLookup, FollowerState, IsrProposal, LeaderEffects, LeaderState, OffsetWaiters};
 use storage::{DirectoryHealth, Log};
 use tokio::sync::Notify;
-use types::{EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TimestampMs, TopicIdPartition, TopicName};
+use types::{BrokerId, EpochEnd, LeaderEpoch, Offset, PartitionEpoch, TimestampMs, TopicIdPartition, TopicName};
 
 pub use append::{AppendError, Appended};
 pub use deletion::DeleteRecordsError;
@@ -64,6 +64,13 @@ pub struct ReplicaDisk {
     pub directory: usize,
     /// How that stands.
     pub health: Arc<DirectoryHealth>,
+}
+
+/// On which sides a replica's catching up is throttled (KIP-73).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Throttled {
+    pub(crate) by_leader: bool,
+    pub(crate) by_follower: bool,
 }
 
 /// One replica. Cheap handles are `Arc`s of it.
@@ -315,6 +322,16 @@ impl Partition {
     #[must_use]
     pub fn settings(&self) -> Arc<PartitionSettings> {
         self.settings.load_full()
+    }
+
+    /// On which sides the topic's throttles hold for what broker `leader` sends to broker `replica`.
+    pub(crate) fn throttled(&self, leader: BrokerId, replica: BrokerId) -> Throttled {
+        let settings = self.settings.load();
+        let index = self.id.partition;
+        Throttled {
+            by_leader: settings.leader_throttled_replicas.contains(index, leader),
+            by_follower: settings.follower_throttled_replicas.contains(index, replica),
+        }
     }
 
     /// What its log remembers of producers.

@@ -350,14 +350,7 @@ impl ReplicaManager {
     }
 
     async fn throttle(&self, moving: &Move, copied: u64) {
-        let limit = {
-            let image = self.host.image.load();
-            let configs = self
-                .defaults
-                .with_dynamic(image.broker_config(None), image.broker_config(Some(self.host.local)));
-            configs.get(THROTTLE).and_then(|limit| limit.parse::<u64>().ok())
-        };
-        let Some(limit) = limit.filter(|limit| *limit > 0) else {
+        let Some(limit) = self.rate(THROTTLE).filter(|limit| *limit > 0) else {
             return;
         };
         let mut left = Duration::from_millis(copied.saturating_mul(1_000) / limit);

@@ -22,11 +22,13 @@ use rpc::proto::{
 };
 use rpc::{Link, PeerIdentity, ReplicationService};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use types::{BrokerEpoch, BrokerId, ErrorCode, FollowId, LeaderEpoch, Offset, TopicId, TopicIdPartition, Uuid};
 
 use crate::partition::{ColdRead, FollowReply, NextPush, Partition};
 use crate::replica_manager::ReplicaManager;
+
+use super::throttle::Sending;
 
 /// Bytes pushed and not yet acknowledged on a stream (REPL-1): enough to keep a fast disk busy, little enough to bound
 /// what a stalled follower pins.
@@ -96,11 +98,24 @@ pub(crate) struct FollowerStream {
     follows: Mutex<Follows>,
     in_flight: AtomicUsize,
     notify: Notify,
+    /// Who follows.
+    replica: BrokerId,
+    held: Mutex<Held>,
+}
+
+/// Follows that a throttle holds back.
+#[derive(Debug, Default)]
+struct Held {
+    follows: HashSet<FollowId>,
+    /// When to look again.
+    until: Option<Instant>,
 }
 
 impl FollowerStream {
-    fn new() -> Self {
+    fn new(replica: BrokerId) -> Self {
         Self {
+            replica,
+            held: Mutex::default(),
             ready: Mutex::default(),
             moved: Mutex::default(),
             awaits_marks: AtomicBool::new(false),
@@ -137,10 +152,41 @@ impl FollowerStream {
     /// Waits until there may be something to be told.
     async fn has_news(&self) {
         let news = self.notify.notified();
-        if !self.awaits_marks.load(Ordering::Acquire) {
-            news.await;
-        } else if timeout(MARK_DELAY, news).await.is_err() {
-            self.tell_marks();
+        let held = self.held.lock().until;
+        let marks = self.awaits_marks.load(Ordering::Acquire);
+        let marks = marks.then(|| Instant::now() + MARK_DELAY);
+        match [held, marks].into_iter().flatten().min() {
+            None => news.await,
+            Some(deadline) => {
+                if timeout_at(deadline, news).await.is_err() && marks == Some(deadline) {
+                    self.tell_marks();
+                }
+            }
+        }
+    }
+
+    /// A throttle holds the follow back for so long.
+    fn hold(&self, follow: FollowId, wait: Duration) {
+        let mut held = self.held.lock();
+        held.follows.insert(follow);
+        let until = Instant::now() + wait;
+        held.until = Some(held.until.map_or(until, |earlier| earlier.min(until)));
+    }
+
+    /// Looks again at those that were held back, once that is due.
+    fn release_held(&self) {
+        let mut held = self.held.lock();
+        if held.until.is_some_and(|until| until <= Instant::now()) {
+            held.until = None;
+            let mut ready = self.ready.lock();
+            held.follows.drain().for_each(|follow| ready.push(follow));
+        }
+    }
+
+    /// The follow went on: perhaps nothing holds it back any more.
+    fn release(&self, follow: FollowId) {
+        if self.held.lock().follows.remove(&follow) {
+            self.mark_ready(follow);
         }
     }
 
@@ -164,6 +210,7 @@ impl FollowerStream {
     async fn gather(&self, replicas: &ReplicaManager) -> PushBatch {
         let mut batch = PushBatch::default();
         let mut bytes = 0;
+        self.release_held();
         if !self.ready.lock().order.is_empty() {
             self.tell_marks();
         }
@@ -172,6 +219,14 @@ impl FollowerStream {
             let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
                 continue;
             };
+            if self.held.lock().follows.contains(&follow) {
+                continue;
+            }
+            let sending = replicas.sending(&partition, self.replica, || partition.in_flight(self, follow));
+            if let Sending::Held(wait) = sending {
+                self.hold(follow, wait);
+                continue;
+            }
             let room = MESSAGE_BYTES - bytes;
             let mut next = partition.next_push(self, follow, room, None);
             while let NextPush::Cold(from, read) = next {
@@ -199,6 +254,9 @@ impl FollowerStream {
             if length > 0 {
                 // Perhaps there is more; the next look tells.
                 self.ready.lock().push(follow);
+            }
+            if let Sending::Counted { rate } = sending {
+                replicas.sent(rate, length);
             }
             bytes += length;
             self.in_flight.fetch_add(length, Ordering::AcqRel);
@@ -245,7 +303,7 @@ impl ReplicationService for ReplicationServer {
             broker_epoch: BrokerEpoch(header.broker_epoch),
             tail_lane: hello.lane() == Lane::Tail,
         };
-        let stream = Arc::new(FollowerStream::new());
+        let stream = Arc::new(FollowerStream::new(peer.replica));
         let accepted = ReplicationAccepted {
             broker_epoch: self.replicas.host().broker_epoch().0,
         };
@@ -391,6 +449,7 @@ fn on_acks(stream: &FollowerStream, acks: &AckBatch) {
         let partition = stream.follows.lock().by_id.get(&follow_id).cloned();
         if let Some(partition) = partition {
             partition.on_ack(stream, follow_id, Offset(ack.end), Offset(ack.log_end));
+            stream.release(follow_id);
         }
     }
 }

@@ -287,8 +287,9 @@ impl LaneTask {
         let Some(followed) = self.followed.get_mut(&id) else {
             return true;
         };
-        if followed.partition.health().is_full() {
-            self.retry_after(id, FULL_PAUSE);
+        let is_full = followed.partition.health().is_full().then_some(FULL_PAUSE);
+        if let Some(wait) = is_full.or_else(|| self.shared.must_wait(&followed.partition)) {
+            self.retry_after(id, wait);
             return unfollow(tx, before).await;
         }
         let follow_id = self.shared.next_follow_id();
@@ -395,6 +396,9 @@ impl LaneTask {
             Ok(_) => {
                 if !push.records.is_empty() {
                     self.acks.mark(follow_id);
+                    if let Some(wait) = self.shared.taken(&partition, push.records.len()) {
+                        return self.pause(partition.id(), wait, tx).await;
+                    }
                     if push.near && self.lane == Lane::CatchUp {
                         return self.move_to(Lane::Tail, follow_id, tx).await;
                     }
@@ -412,11 +416,8 @@ impl LaneTask {
             }
             Err(PushError::DiskFull) => {
                 // It falls behind until there is room; the leader must not count on it meanwhile.
-                let id = partition.id();
-                tracing::debug!(%id, "no room: does not follow until there is");
-                let before = self.forget(id);
-                self.retry_after(id, FULL_PAUSE);
-                unfollow(tx, before).await
+                tracing::debug!(id = %partition.id(), "no room: does not follow until there is");
+                self.pause(partition.id(), FULL_PAUSE, tx).await
             }
             Err(error) => {
                 // REPL-2: the others on this stream go on.
@@ -439,6 +440,13 @@ impl LaneTask {
     fn retry(&mut self, id: TopicIdPartition) {
         self.forget(id);
         self.retry_after(id, REFUSED_PAUSE);
+    }
+
+    /// Doesn't follow for a while; false when the stream is broken.
+    async fn pause(&mut self, id: TopicIdPartition, pause: Duration, tx: &ToLeaderTx) -> bool {
+        let before = self.forget(id);
+        self.retry_after(id, pause);
+        unfollow(tx, before).await
     }
 
     fn retry_after(&mut self, id: TopicIdPartition, pause: Duration) {

@@ -8,8 +8,10 @@ mod follower_stream;
 pub(crate) mod isr_reporter;
 mod lane;
 mod replica_fetchers;
+mod throttle;
 
 pub(crate) use ack_queue::AckQueue;
 pub(crate) use follower_stream::FollowerStream;
 pub use follower_stream::ReplicationServer;
 pub use replica_fetchers::ReplicaFetchers;
+pub(crate) use throttle::ReplicationThrottles;

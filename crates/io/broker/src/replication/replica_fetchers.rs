@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc::proto::Lane;
@@ -45,6 +46,16 @@ impl FetcherShared {
             let _ = replicas.write_checkpoints(directory);
         })
         .await;
+    }
+
+    /// See [`ReplicaManager::must_wait`].
+    pub(crate) fn must_wait(&self, partition: &Partition) -> Option<Duration> {
+        self.replicas.get()?.upgrade()?.must_wait(partition)
+    }
+
+    /// See [`ReplicaManager::taken`].
+    pub(crate) fn taken(&self, partition: &Partition, bytes: usize) -> Option<Duration> {
+        self.replicas.get()?.upgrade()?.taken(partition, bytes)
     }
 
     pub(crate) fn next_follow_id(&self) -> FollowId {

@@ -26,7 +26,8 @@ const REPLICA_NOT_AVAILABLE: i16 = 9;
 
 pub(super) async fn execute(state: &mut ClusterState, plan: &[PlannedReplicas], options: &Options) -> Result<()> {
     check(plan)?;
-    let throttle = options.number::<i64>("throttle")?.filter(|rate| *rate >= 0);
+    let rate = |name| -> Result<Option<i64>> { Ok(options.number::<i64>(name)?.filter(|rate| *rate >= 0)) };
+    let (throttle, directories_throttle) = (rate("throttle")?, rate("replica-alter-log-dirs-throttle")?);
     let timeout_ms = options.number::<u64>("timeout")?.unwrap_or(START_MOVES_MS);
     let moving = list_reassignments(&mut state.brokers, None).await?;
     if !moving.is_empty() && !options.has("additional") {
@@ -47,11 +48,16 @@ pub(super) async fn execute(state: &mut ClusterState, plan: &[PlannedReplicas], 
         "Current partition replica assignment\n\n{}\n\nSave this to use as the --reassignment-json-file option during rollback",
         plan_json(&current, &directories)?
     ))?;
-    if let Some(rate) = throttle {
+    if throttle.or(directories_throttle).is_some() {
         write_line(
             "Warning: You must run --verify periodically, until the reassignment completes, to ensure the throttle is removed.",
         )?;
+    }
+    if let Some(rate) = throttle {
         throttles::set(state, &moving, &current, plan, rate).await?;
+    }
+    if let Some(rate) = directories_throttle {
+        throttles::set_between_directories(state, plan, rate).await?;
     }
     let wanted: BTreeMap<TopicPartition, Option<Vec<i32>>> = plan
         .iter()

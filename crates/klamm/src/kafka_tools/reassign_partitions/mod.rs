@@ -54,7 +54,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value(
         "replica-alter-log-dirs-throttle",
         "bytes/sec",
-        "Not supported: set replica.alter.log.dirs.io.max.bytes.per.second with kafka-configs.",
+        "The rate at which replicas are moved between the directories of a broker.",
     ),
     value(
         "timeout",
@@ -86,7 +86,6 @@ pub(super) async fn run(options: &Options) -> Result<ExitCode> {
 }
 
 async fn execute(options: &Options) -> Result<()> {
-    options.refuse(&["replica-alter-log-dirs-throttle"])?;
     let connection = connection(options)?;
     let (brokers, metadata) = Brokers::of(&connection).await?;
     let mut state = ClusterState { brokers, metadata };

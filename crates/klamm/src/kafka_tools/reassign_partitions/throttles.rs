@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::{ClusterState, plural};
+use super::{ClusterState, planned_directories, plural};
 use crate::commands::cluster::{PlannedReplicas, Reassignment};
 use crate::commands::config::{ConfigChange, ConfigResource, ResourceType, alter_configs};
 use crate::commands::group::TopicPartition;
@@ -97,6 +97,26 @@ pub(super) async fn set(
     }
     alter_configs(&mut state.brokers, &changes, false).await?;
     write_line(&format!("The inter-broker throttle limit was set to {rate} B/s"))
+}
+
+/// Sets that of moves between directories, for the brokers of which the plan names one.
+pub(super) async fn set_between_directories(
+    state: &mut ClusterState,
+    plan: &[PlannedReplicas],
+    rate: i64,
+) -> Result<()> {
+    let brokers: BTreeSet<i32> = planned_directories(plan)
+        .into_keys()
+        .map(|(broker, _)| broker)
+        .collect();
+    let change = ConfigChange::set(DIRECTORIES_RATE, rate.to_string());
+    let changes = brokers.into_iter().map(|broker| {
+        let resource = ConfigResource::new(ResourceType::Broker, broker.to_string());
+        (resource, vec![change.clone()])
+    });
+    let changes: Vec<_> = changes.collect();
+    alter_configs(&mut state.brokers, &changes, false).await?;
+    write_line(&format!("The replica-alter-dir throttle limit was set to {rate} B/s"))
 }
 
 fn moves(

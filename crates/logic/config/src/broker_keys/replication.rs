@@ -42,9 +42,9 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
 
 /// Set while a broker runs, mostly by `kafka-reassign-partitions.sh --throttle`; shown where they are set.
 pub(super) const DYNAMIC_KEYS: &[ConfigKey] = keys! {
-    "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Accepts;
+    "follower.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Acts;
         "Bytes a second that throttled replicas fetch from their leaders.";
-    "leader.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Accepts;
+    "leader.replication.throttled.rate": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Acts;
         "Bytes a second that leaders send to throttled replicas.";
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = "9223372036854775807", AtLeast(0); Medium ClusterWide Acts;
         "Bytes a second that replicas are moved between a broker's log directories with.";

@@ -16,6 +16,7 @@ mod produce_consume;
 mod quorum;
 mod roles;
 mod shutdown;
+mod throttles;
 mod verify;
 mod wiped;
 
