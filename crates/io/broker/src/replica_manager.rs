@@ -20,9 +20,10 @@ use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, Topi
 use crate::blocking::BlockingPool;
 use crate::log_manager::{FoundLog, LogManager};
 use crate::partition::{Partition, PartitionHost};
-use crate::replication::{ReplicaFetchers, ReplicationThrottles};
+use crate::replication::{ReplicaFetchers, Throttles};
 use crate::topic_settings::{PartitionSettings, resolve};
 
+use creation::Settings;
 use moves::Moves;
 
 #[derive(Debug, Clone)]
@@ -54,7 +55,7 @@ pub struct ReplicaManager {
     offline: Mutex<BTreeSet<TopicIdPartition>>,
     offline_changed: watch::Sender<u64>,
     moves: Moves,
-    pub(crate) throttles: ReplicationThrottles,
+    pub(crate) throttles: Throttles,
 }
 
 impl ReplicaManager {
@@ -86,7 +87,7 @@ impl ReplicaManager {
             offline: Mutex::default(),
             offline_changed: watch::Sender::new(0),
             moves: Moves::default(),
-            throttles: ReplicationThrottles::default(),
+            throttles: Throttles::default(),
         });
         manager.fetchers.belong_to(&manager);
         manager
@@ -181,25 +182,20 @@ impl ReplicaManager {
     /// Settings of a topic as this broker resolves them.
     #[must_use]
     pub fn settings(&self, image: &MetadataImage, topic: &TopicName) -> PartitionSettings {
-        let defaults = self
-            .defaults
-            .with_dynamic(image.broker_config(None), image.broker_config(Some(self.host.local)));
-        resolve(image.topic_config(topic), &defaults)
+        resolve(image.topic_config(topic), &self.configs(image))
     }
 
-    /// A rate that may be set while brokers run, in bytes a second; nothing where none is set.
-    pub(crate) fn rate(&self, key: &str) -> Option<u64> {
-        let image = self.host.image.load();
+    /// This broker's configuration, with what was set while it runs.
+    fn configs(&self, image: &MetadataImage) -> BrokerDefaults {
         let local = Some(self.host.local);
-        let configs = self
-            .defaults
-            .with_dynamic(image.broker_config(None), image.broker_config(local));
-        configs.get(key).and_then(|rate| rate.trim().parse().ok())
+        self.defaults
+            .with_dynamic(image.broker_config(None), image.broker_config(local))
     }
 
     /// Makes the replicas what the image says.
     pub async fn apply(self: &Arc<Self>, image: &Arc<MetadataImage>, delta: &ImageDelta) {
         let _one = self.applying.lock().await;
+        self.throttles.configure(&self.configs(image));
         if !delta.topics_deleted.is_empty() {
             self.offline
                 .lock()
@@ -212,10 +208,11 @@ impl ReplicaManager {
             ConfigResource::Topic(_) | ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => false,
         });
         if !delta.configs_changed.is_empty() {
+            let mut settings = Settings::new();
             for partition in self.partitions() {
                 let resource = ConfigResource::Topic(partition.topic().clone());
                 if broker_defaults || delta.configs_changed.contains(&resource) {
-                    partition.apply_settings(self.settings(image, partition.topic()));
+                    partition.apply_settings(self.settings_of(image, partition.id(), partition.topic(), &mut settings));
                 }
             }
         }

@@ -1,5 +1,8 @@
 //! What a partition is told by its topic's configuration, by value.
 
+use std::sync::Arc;
+
+use config::ThrottledReplicas;
 use storage::LogConfig;
 
 /// One partition's settings.
@@ -20,9 +23,9 @@ pub struct PartitionSettings {
     /// `cleanup.policy` contains `compact`: producers must give keys.
     pub compacted: bool,
     /// `leader.replication.throttled.replicas`.
-    pub leader_throttled_replicas: config::ThrottledReplicas,
+    pub leader_throttled_replicas: Arc<ThrottledReplicas>,
     /// `follower.replication.throttled.replicas`.
-    pub follower_throttled_replicas: config::ThrottledReplicas,
+    pub follower_throttled_replicas: Arc<ThrottledReplicas>,
 }
 
 /// Settings of a topic with these configurations on a broker with these defaults.
@@ -50,7 +53,7 @@ pub(crate) fn resolve(overrides: &metadata::ConfigMap, defaults: &config::Broker
         timestamp_before_max_ms: topic.timestamp_before_max_ms,
         timestamp_after_max_ms: topic.timestamp_after_max_ms,
         compacted: policy.compact,
-        leader_throttled_replicas: topic.leader_throttled_replicas,
-        follower_throttled_replicas: topic.follower_throttled_replicas,
+        leader_throttled_replicas: Arc::new(topic.leader_throttled_replicas),
+        follower_throttled_replicas: Arc::new(topic.follower_throttled_replicas),
     }
 }

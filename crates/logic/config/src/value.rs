@@ -2,6 +2,8 @@
 //!
 //! Every function returns what is expected instead as its error; the caller adds the key and the value.
 
+use std::collections::HashSet;
+
 use crate::key::ConfigType;
 
 /// `true` or `false`, in any case.
@@ -44,15 +46,14 @@ pub(crate) fn double(text: &str) -> Result<f64, String> {
 
 /// The entries of a list, duplicates once; an empty text is an empty list.
 pub(crate) fn list(text: &str) -> Vec<&str> {
-    let mut entries = Vec::new();
-    if !text.trim().is_empty() {
-        for entry in text.split(',').map(str::trim) {
-            if !entries.contains(&entry) {
-                entries.push(entry);
-            }
-        }
+    if text.trim().is_empty() {
+        return Vec::new();
     }
-    entries
+    let mut seen = HashSet::new();
+    text.split(',')
+        .map(str::trim)
+        .filter(|entry| seen.insert(*entry))
+        .collect()
 }
 
 /// Whether `text` is a value of the type, whatever its range.

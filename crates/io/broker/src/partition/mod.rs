@@ -87,6 +87,8 @@ pub struct Partition {
     writer: Mutex<()>,
     /// Nobody waits for the writer's place any more (WRITER-2).
     given_up: AtomicBool,
+    /// See [`Partition::is_behind`].
+    behind: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -212,6 +214,7 @@ impl Partition {
             settings: ArcSwap::new(settings),
             writer: Mutex::new(()),
             given_up: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -332,6 +335,15 @@ impl Partition {
             by_leader: settings.leader_throttled_replicas.contains(index, leader),
             by_follower: settings.follower_throttled_replicas.contains(index, replica),
         }
+    }
+
+    /// While following: whether the last push left it below the leader's high watermark, so that no write waits for it.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Release);
     }
 
     /// What its log remembers of producers.

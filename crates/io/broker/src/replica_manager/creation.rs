@@ -22,7 +22,7 @@ const MADE_AT_ONCE: usize = 64;
 type MadeLogs = HashMap<TopicIdPartition, (usize, Result<Log, LogManagerError>)>;
 
 /// Resolved once a topic, not once a partition.
-type Settings = HashMap<TopicId, PartitionSettings>;
+pub(super) type Settings = HashMap<TopicId, PartitionSettings>;
 
 struct WantedLog {
     id: TopicIdPartition,
@@ -117,7 +117,7 @@ impl ReplicaManager {
         made
     }
 
-    fn settings_of(
+    pub(super) fn settings_of(
         &self,
         image: &MetadataImage,
         id: TopicIdPartition,

@@ -25,11 +25,8 @@ const CHUNK_BYTES: u64 = 4 << 20;
 const NEAR_BYTES: u64 = 1 << 20;
 /// Preferences that are remembered for replicas that aren't here yet.
 const PREFERENCES_MAX: usize = 100_000;
-/// A move that is throttled looks so often whether it is still wanted.
-const THROTTLE_SLICE: Duration = Duration::from_millis(500);
 /// How long a stop waits for a log that is just taking its new place.
 const STOP_WAIT: Duration = Duration::from_secs(10);
-const THROTTLE: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 /// Moves that were asked for, and where replicas that aren't here yet shall come to.
 #[derive(Debug, Default)]
@@ -350,14 +347,12 @@ impl ReplicaManager {
     }
 
     async fn throttle(&self, moving: &Move, copied: u64) {
-        let Some(limit) = self.rate(THROTTLE).filter(|limit| *limit > 0) else {
-            return;
-        };
-        let mut left = Duration::from_millis(copied.saturating_mul(1_000) / limit);
-        while !left.is_zero() && self.still_moves(moving) {
-            let slice = left.min(THROTTLE_SLICE);
-            sleep(slice).await;
-            left -= slice;
+        let throttle = &self.throttles.moving;
+        throttle.take(usize::try_from(copied).unwrap_or(usize::MAX));
+        while let Some(wait) = throttle.wait()
+            && self.still_moves(moving)
+        {
+            sleep(wait).await;
         }
     }
 }

@@ -55,6 +55,14 @@ impl ReadyQueue {
         }
     }
 
+    fn remove(&mut self, follow: FollowId) -> bool {
+        let is_there = self.members.remove(&follow);
+        if is_there {
+            self.order.retain(|one| *one != follow);
+        }
+        is_there
+    }
+
     fn pop(&mut self) -> Option<FollowId> {
         let follow = self.order.pop_front()?;
         self.members.remove(&follow);
@@ -106,7 +114,7 @@ pub(crate) struct FollowerStream {
 /// Follows that a throttle holds back.
 #[derive(Debug, Default)]
 struct Held {
-    follows: HashSet<FollowId>,
+    follows: ReadyQueue,
     /// When to look again.
     until: Option<Instant>,
 }
@@ -168,7 +176,7 @@ impl FollowerStream {
     /// A throttle holds the follow back for so long.
     fn hold(&self, follow: FollowId, wait: Duration) {
         let mut held = self.held.lock();
-        held.follows.insert(follow);
+        held.follows.push(follow);
         let until = Instant::now() + wait;
         held.until = Some(held.until.map_or(until, |earlier| earlier.min(until)));
     }
@@ -178,14 +186,15 @@ impl FollowerStream {
         let mut held = self.held.lock();
         if held.until.is_some_and(|until| until <= Instant::now()) {
             held.until = None;
+            let follows = std::mem::take(&mut held.follows);
             let mut ready = self.ready.lock();
-            held.follows.drain().for_each(|follow| ready.push(follow));
+            follows.order.into_iter().for_each(|follow| ready.push(follow));
         }
     }
 
     /// The follow went on: perhaps nothing holds it back any more.
     fn release(&self, follow: FollowId) {
-        if self.held.lock().follows.remove(&follow) {
+        if self.held.lock().follows.remove(follow) {
             self.mark_ready(follow);
         }
     }
@@ -219,7 +228,7 @@ impl FollowerStream {
             let Some(partition) = self.follows.lock().by_id.get(&follow).cloned() else {
                 continue;
             };
-            if self.held.lock().follows.contains(&follow) {
+            if self.held.lock().follows.members.contains(&follow) {
                 continue;
             }
             let sending = replicas.sending(&partition, self.replica, || partition.in_flight(self, follow));
@@ -255,8 +264,8 @@ impl FollowerStream {
                 // Perhaps there is more; the next look tells.
                 self.ready.lock().push(follow);
             }
-            if let Sending::Counted { rate } = sending {
-                replicas.sent(rate, length);
+            if sending == Sending::Counted {
+                replicas.sent(length);
             }
             bytes += length;
             self.in_flight.fetch_add(length, Ordering::AcqRel);

@@ -393,10 +393,10 @@ impl LaneTask {
         tracing::trace!(id = %partition.id(), follow = push.follow_id, base = push.base_offset, bytes = push.records.len(),
             high_watermark = push.high_watermark, "push");
         match partition.on_push(follow_id, push) {
-            Ok(_) => {
+            Ok(written) => {
                 if !push.records.is_empty() {
                     self.acks.mark(follow_id);
-                    if let Some(wait) = self.shared.taken(&partition, push.records.len()) {
+                    if let Some(wait) = self.shared.taken(&partition, push, written.log_end) {
                         return self.pause(partition.id(), wait, tx).await;
                     }
                     if push.near && self.lane == Lane::CatchUp {

@@ -14,4 +14,4 @@ pub(crate) use ack_queue::AckQueue;
 pub(crate) use follower_stream::FollowerStream;
 pub use follower_stream::ReplicationServer;
 pub use replica_fetchers::ReplicaFetchers;
-pub(crate) use throttle::ReplicationThrottles;
+pub(crate) use throttle::Throttles;

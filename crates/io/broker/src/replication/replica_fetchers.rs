@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rpc::proto::Lane;
+use rpc::proto::{Lane, Push};
 use rpc::{Network, PeerIdentity};
 use tokio::sync::mpsc;
-use types::{BrokerId, FollowId, LeaderEpoch, TopicIdPartition};
+use types::{BrokerId, FollowId, LeaderEpoch, Offset, TopicIdPartition};
 
 use super::lane::{LaneCommand, LaneTask};
 use crate::partition::{Partition, PartitionHost};
@@ -54,8 +54,8 @@ impl FetcherShared {
     }
 
     /// See [`ReplicaManager::taken`].
-    pub(crate) fn taken(&self, partition: &Partition, bytes: usize) -> Option<Duration> {
-        self.replicas.get()?.upgrade()?.taken(partition, bytes)
+    pub(crate) fn taken(&self, partition: &Partition, push: &Push, log_end: Offset) -> Option<Duration> {
+        self.replicas.get()?.upgrade()?.taken(partition, push, log_end)
     }
 
     pub(crate) fn next_follow_id(&self) -> FollowId {

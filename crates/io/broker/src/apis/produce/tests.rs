@@ -11,8 +11,8 @@ fn settings() -> PartitionSettings {
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: 3_600_000,
         compacted: false,
-        leader_throttled_replicas: config::ThrottledReplicas::default(),
-        follower_throttled_replicas: config::ThrottledReplicas::default(),
+        leader_throttled_replicas: Arc::default(),
+        follower_throttled_replicas: Arc::default(),
     }
 }
 
