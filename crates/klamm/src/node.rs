@@ -328,7 +328,7 @@ fn write_cluster_id(config: &Arc<ServerConfig>, file_system: &Arc<dyn FileSystem
 async fn accept_internal(listener: TcpListener, server: GrpcServer, connections: Arc<ConnectionLimits>) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => match connections.open(address.ip()) {
+            Ok((stream, address)) => match connections.open(address.ip().to_canonical()) {
                 Ok(slot) => {
                     let server = server.clone();
                     // One that doesn't say what it speaks mustn't hold up the others.

@@ -3,18 +3,15 @@
 //! The answer goes out at once, with the time that its client is to wait; until then the connection is read no more (KIP-219). Each
 //! broker measures for itself, as in Kafka.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use config::QuotaConfig;
 use metadata::{EntityName, MetadataImage, QuotaEntity};
 use parking_lot::Mutex;
-use quota::{ANONYMOUS, Applicable, Rate, Windows, applicable};
+use quota::{ANONYMOUS, Applicable, Kept, Rate, Windows, applicable};
 use types::TimestampMs;
-
-/// Rates kept before those that are over are swept out.
-const SWEEP_AT: usize = 1_024;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,10 +35,10 @@ impl QuotaKind {
 }
 
 /// Whose use is measured together.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum RateKey {
-    /// A user, a client id, or both.
-    Clients(QuotaKind, (Option<String>, Option<String>)),
+    /// A user, a client id, or both: a hash of them, because clients choose their ids, and how long those are.
+    Clients(QuotaKind, u64),
     /// New connections from an address.
     Connections(IpAddr),
 }
@@ -52,7 +49,8 @@ const CONNECTION_RATE: &str = "connection_creation_rate";
 #[derive(Debug)]
 pub struct ClientQuotas {
     windows: Windows,
-    rates: Mutex<HashMap<RateKey, Rate>>,
+    hasher: RandomState,
+    rates: Mutex<Kept<RateKey, Rate>>,
 }
 
 /// A use that was noted, and how long its client is to wait for it.
@@ -61,9 +59,15 @@ pub(crate) struct Charge {
     key: RateKey,
     used: f64,
     wait_ms: i64,
+    is_alone: bool,
 }
 
 impl Charge {
+    /// Whether nothing else was used lately: what must wait nevertheless would for ever.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
     /// The wait, as answers tell it.
     pub(crate) fn throttle_time_ms(&self) -> i32 {
         i32::try_from(self.wait_ms).unwrap_or(i32::MAX)
@@ -81,8 +85,30 @@ impl ClientQuotas {
     pub fn new(config: QuotaConfig) -> Self {
         Self {
             windows: Windows::new(config.windows, config.window),
+            hasher: RandomState::new(),
             rates: Mutex::default(),
         }
+    }
+
+    fn key(&self, kind: QuotaKind, shared_by: &(Option<String>, Option<String>)) -> RateKey {
+        RateKey::Clients(kind, self.hasher.hash_one(shared_by))
+    }
+
+    /// How much the client may use without a wait if it has used nothing lately; `None` where nothing limits it.
+    pub(crate) fn most_at_once(&self, image: &MetadataImage, kind: QuotaKind, client_id: &str) -> Option<usize> {
+        if !image.has_client_quotas() {
+            return None;
+        }
+        let limit = applicable(image, kind.key(), ANONYMOUS, client_id)?.limit;
+        #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+        let least_s = (self.windows.total_ms() - self.windows.length_ms) as f64 / 1_000.0;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a cast saturates"
+        )]
+        let bytes = (limit * least_s) as usize;
+        Some(bytes)
     }
 
     /// Notes `bytes` for the client; `None` where nothing limits it.
@@ -100,9 +126,14 @@ impl ClientQuotas {
         let Applicable { limit, shared_by } = applicable(image, kind.key(), ANONYMOUS, client_id)?;
         #[expect(clippy::cast_precision_loss, reason = "a request's bytes")]
         let used = bytes as f64;
-        let key = RateKey::Clients(kind, shared_by);
-        let wait_ms = self.record(key.clone(), used, limit, now);
-        Some(Charge { key, used, wait_ms })
+        let key = self.key(kind, &shared_by);
+        let (wait_ms, is_alone) = self.record(key, used, limit, now);
+        Some(Charge {
+            key,
+            used,
+            wait_ms,
+            is_alone,
+        })
     }
 
     /// Whether the time of the client's requests must be measured.
@@ -122,8 +153,9 @@ impl ClientQuotas {
         else {
             return Duration::ZERO;
         };
-        let key = RateKey::Clients(QuotaKind::Request, shared_by);
-        self.at_most_a_window(self.record(key, spent.as_secs_f64() * 100.0, limit, now))
+        let key = self.key(QuotaKind::Request, &shared_by);
+        let (wait_ms, _) = self.record(key, spent.as_secs_f64() * 100.0, limit, now);
+        self.at_most_a_window(wait_ms)
     }
 
     /// Notes a new connection, unless its address opens too many: then says for how long it is kept waiting before it is closed,
@@ -150,7 +182,7 @@ impl ClientQuotas {
             return Ok(());
         };
         let key = RateKey::Connections(address);
-        let wait_ms = self.record(key.clone(), 1.0, limit, now);
+        let (wait_ms, _) = self.record(key, 1.0, limit, now);
         if wait_ms == 0 {
             return Ok(());
         }
@@ -160,16 +192,15 @@ impl ClientQuotas {
         Err(self.at_most_a_window(wait_ms))
     }
 
-    /// How long the use is to be waited for, in milliseconds.
-    fn record(&self, key: RateKey, used: f64, limit: f64, now: TimestampMs) -> i64 {
+    /// How long the use is to be waited for, in milliseconds, and whether it is the only one lately.
+    fn record(&self, key: RateKey, used: f64, limit: f64, now: TimestampMs) -> (i64, bool) {
         let mut rates = self.rates.lock();
-        if rates.len() >= SWEEP_AT && !rates.contains_key(&key) {
-            let kept_ms = self.windows.total_ms();
-            rates.retain(|_, rate| rate.last_window().is_some_and(|last| now.since(last) < kept_ms));
-        }
-        let rate = rates.entry(key).or_default();
+        let kept_ms = self.windows.total_ms();
+        let is_over = |rate: &Rate| rate.last_window().is_none_or(|last| now.since(last) >= kept_ms);
+        let rate = rates.entry(key, is_over);
+        let is_alone = rate.used(self.windows, now) <= 0.0;
         rate.record(self.windows, now, used);
-        rate.throttle_ms(self.windows, now, limit)
+        (rate.throttle_ms(self.windows, now, limit), is_alone)
     }
 
     fn at_most_a_window(&self, wait_ms: i64) -> Duration {

@@ -1,28 +1,24 @@
 //! Holds clients to `controller_mutation_rate` (KIP-599). Only the active controller measures, so a fail-over forgets debts, as in Kafka.
 
-use std::collections::HashMap;
-
 use metadata::MetadataImage;
 use metadata::control::{MutationMeter, QuotaUsedUp};
 use metadata::proto::MutationClient;
-use quota::{Applicable, TokenBucket, Windows, applicable};
+use quota::{Applicable, Kept, TokenBucket, Windows, applicable};
 use types::TimestampMs;
 
 const KEY: &str = "controller_mutation_rate";
-/// Buckets kept before those that are full again are swept out.
-const SWEEP_AT: usize = 1_024;
 
 /// A bucket for each quota that was used lately.
 #[derive(Debug)]
 pub(crate) struct MutationQuotas {
     windows: Windows,
     /// By user and client id, as far as the quota tells them apart.
-    buckets: HashMap<(Option<String>, Option<String>), TokenBucket>,
+    buckets: Kept<(Option<String>, Option<String>), TokenBucket>,
 }
 
 impl MutationQuotas {
     pub(crate) fn new(windows: Windows) -> Self {
-        let buckets = HashMap::new();
+        let buckets = Kept::default();
         Self { windows, buckets }
     }
 }
@@ -50,10 +46,7 @@ impl MutationMeter for MutationQuotas {
         let Some(Applicable { limit, shared_by }) = applicable_to(image, client) else {
             return Ok(0);
         };
-        if self.buckets.len() >= SWEEP_AT && !self.buckets.contains_key(&shared_by) {
-            self.buckets.retain(|_, bucket| !bucket.is_idle(self.windows, now));
-        }
-        let bucket = self.buckets.entry(shared_by).or_default();
+        let bucket = self.buckets.entry(shared_by, |bucket| bucket.is_idle(now));
         if client.strict {
             let wait_ms = bucket.debt_ms(self.windows, now, limit);
             if wait_ms > 0 {
@@ -134,17 +127,5 @@ mod tests {
         let none = MetadataImage::new();
         assert_eq!(quotas.charge(&none, &client("a", true), usize::MAX, NOW), Ok(0));
         assert!(quotas.buckets.is_empty());
-    }
-
-    #[test]
-    fn buckets_that_are_full_again_are_swept_out() {
-        let (image, mut quotas) = limited_to(1.0);
-        for number in 0..2 * SWEEP_AT {
-            let now = TimestampMs(i64::try_from(number).unwrap() * 100);
-            quotas
-                .charge(&image, &client(&number.to_string(), true), 1, now)
-                .unwrap();
-        }
-        assert!(quotas.buckets.len() <= SWEEP_AT, "{}", quotas.buckets.len());
     }
 }

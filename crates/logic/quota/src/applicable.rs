@@ -15,7 +15,7 @@ pub struct Applicable {
 }
 
 /// The quota of `key` for this user and client id; `None` where nothing limits it. Kafka's order: what names the user goes before what
-/// names the client id, what is named before defaults.
+/// names the client id, what is named before defaults. Of a client without an id only its user counts.
 #[must_use]
 pub fn applicable(image: &MetadataImage, key: &str, user: &str, client_id: &str) -> Option<Applicable> {
     let named = |name: &str| Some(EntityName::Named(name.to_owned()));
@@ -31,7 +31,11 @@ pub fn applicable(image: &MetadataImage, key: &str, user: &str, client_id: &str)
         (None, client_name()),
         (None, default()),
     ];
-    candidates.into_iter().find_map(|(user_part, client_part)| {
+    let has_id = !client_id.is_empty();
+    let of_this_client = candidates
+        .into_iter()
+        .filter(|(_, client_part)| has_id || client_part.is_none());
+    of_this_client.into_iter().find_map(|(user_part, client_part)| {
         let shared_by = (
             user_part.is_some().then(|| user.to_owned()),
             client_part.is_some().then(|| client_id.to_owned()),

@@ -4,6 +4,9 @@ use types::TimestampMs;
 
 use crate::Windows;
 
+/// Nobody is asked for a debt that is older, as in Kafka.
+const FORGOTTEN_MS: i64 = 3_600_000;
+
 /// Tokens come at the quota's rate, up to a burst of all windows, and what is used may leave the bucket in debt: one large use is
 /// allowed, and paid for by waiting.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +14,8 @@ pub struct TokenBucket {
     tokens: f64,
     /// When tokens last came; a new bucket is full.
     filled: Option<TimestampMs>,
+    /// When it is full again, by the rate that it was last used with.
+    full_at: TimestampMs,
 }
 
 impl TokenBucket {
@@ -18,6 +23,10 @@ impl TokenBucket {
     pub fn take(&mut self, windows: Windows, now: TimestampMs, limit: f64, used: f64) {
         self.fill(windows, now, limit);
         self.tokens -= used;
+        let missing_ms = (limit * seconds(windows.total_ms()) - self.tokens) * 1_000.0 / limit;
+        #[expect(clippy::cast_possible_truncation, reason = "a cast saturates, and NaN is 0")]
+        let missing_ms = missing_ms.ceil() as i64;
+        self.full_at = TimestampMs(now.0.saturating_add(missing_ms.clamp(0, FORGOTTEN_MS)));
     }
 
     /// Gives tokens back that weren't used after all.
@@ -38,10 +47,10 @@ impl TokenBucket {
         wait_ms.max(1)
     }
 
-    /// Whether it is as good as new: full again, were it filled.
+    /// Whether it is as good as new: full again, or not used for an hour.
     #[must_use]
-    pub fn is_idle(&self, windows: Windows, now: TimestampMs) -> bool {
-        self.tokens >= 0.0 && self.filled.is_none_or(|filled| now.since(filled) >= windows.total_ms())
+    pub fn is_idle(&self, now: TimestampMs) -> bool {
+        now >= self.full_at
     }
 
     fn fill(&mut self, windows: Windows, now: TimestampMs, limit: f64) {
@@ -93,7 +102,11 @@ mod tests {
         bucket.take(WINDOWS, TimestampMs(10_000), 1.0, 12.0);
         assert_eq!(bucket.debt_ms(WINDOWS, TimestampMs(0), 1.0), 1_000);
         assert_eq!(bucket.debt_ms(WINDOWS, TimestampMs(10_000), 1.0), 1_000);
-        assert!(!bucket.is_idle(WINDOWS, TimestampMs(60_000)));
+        assert!(!bucket.is_idle(TimestampMs(21_999)));
+        assert!(bucket.is_idle(TimestampMs(22_000)));
+        bucket.take(WINDOWS, TimestampMs(30_000), 0.0, 1.0);
+        assert!(!bucket.is_idle(TimestampMs(3_629_999)));
+        assert!(bucket.is_idle(TimestampMs(3_630_000)));
     }
 
     proptest! {

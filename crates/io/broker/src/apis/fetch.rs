@@ -18,7 +18,7 @@ use super::error_codes::KafkaError;
 use super::exchange::{Handled, decode, timeout, topic_name};
 use super::fetch_session::{FetchTarget, NO_SESSION, SessionRequest, Wanted};
 use super::list_offsets::known_epoch;
-use crate::client_quotas::QuotaKind;
+use crate::client_quotas::{Charge, QuotaKind};
 use crate::context::{ApiRequest, BrokerContext};
 use crate::partition::{Partition, ReadRequest, ReadResult, ReadWaiter};
 
@@ -52,7 +52,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         return refused(ErrorCode::InvalidRequest);
     }
     let arrived = Instant::now();
-    let limits = Limits::new(&body, broker.config.network.fetch_max_bytes);
+    let client_id = header.client_id.as_deref().unwrap_or_default();
+    let allowed = broker
+        .quotas
+        .most_at_once(&broker.host.image.load(), QuotaKind::Fetch, client_id);
+    // More would be throttled whenever it is asked for.
+    let most = allowed.unwrap_or(usize::MAX);
+    let limits = Limits::new(&body, most.min(broker.config.network.fetch_max_bytes as usize));
     let read_committed = body.isolation_level == READ_COMMITTED;
     let rack = body.rack_id.clone();
     let context = match broker
@@ -74,21 +80,23 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     let mut answers = reader.read_or_wait(&context.partitions, arrived).await;
     let read: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
     let image = broker.host.image.load_full();
-    let client_id = header.client_id.as_deref().unwrap_or_default();
     let now = broker.host.clock.now();
     let charge = broker.quotas.charge(&image, QuotaKind::Fetch, client_id, read, now);
+    let throttle_time_ms = charge.as_ref().map_or(0, Charge::throttle_time_ms);
     if let Some(charge) = charge.filter(|charge| !charge.wait().is_zero()) {
-        // It gets nothing now, and asks again when it has waited.
-        broker.quotas.take_back(&charge);
         request.client.mute(charge.wait());
-        let response = FetchResponse {
-            throttle_time_ms: charge.throttle_time_ms(),
-            error: ErrorCode::None,
-            session_id: context.session_id(),
-            topics: Vec::new(),
-            node_endpoints: Vec::new(),
-        };
-        return Ok(Some(response.encode(version, header.correlation_id)?));
+        if !charge.is_alone() {
+            // It gets nothing now, and asks again when it has waited.
+            broker.quotas.take_back(&charge);
+            let response = FetchResponse {
+                throttle_time_ms,
+                error: ErrorCode::None,
+                session_id: context.session_id(),
+                topics: Vec::new(),
+                node_endpoints: Vec::new(),
+            };
+            return Ok(Some(response.encode(version, header.correlation_id)?));
+        }
     }
     let mut new_id = || session_id(&broker);
     let session_id = broker
@@ -97,7 +105,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         .finish(context, &mut answers, &mut new_id, Instant::now());
     let bytes: usize = answers.iter().map(|(_, answer)| answer.records_bytes()).sum();
     broker.host.metrics.fetched_bytes.inc_by(bytes as u64);
-    let response = answer::response(&image, &request.client.listener, version, session_id, answers);
+    let mut response = answer::response(&image, &request.client.listener, version, session_id, answers);
+    response.throttle_time_ms = throttle_time_ms;
     Ok(Some(response.encode(version, header.correlation_id)?))
 }
 
@@ -125,10 +134,8 @@ struct Limits {
 }
 
 impl Limits {
-    fn new(body: &FetchRequest, fetch_max_bytes: u32) -> Self {
-        let max_bytes = usize::try_from(body.max_bytes)
-            .unwrap_or(0)
-            .min(fetch_max_bytes as usize);
+    fn new(body: &FetchRequest, fetch_max_bytes: usize) -> Self {
+        let max_bytes = usize::try_from(body.max_bytes).unwrap_or(0).min(fetch_max_bytes);
         let min_bytes = usize::try_from(body.min_bytes).unwrap_or(0).min(max_bytes);
         Self {
             min_bytes,

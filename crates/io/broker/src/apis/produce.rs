@@ -64,7 +64,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         transactional: transactional_id.is_some(),
     };
     let mut topics: Vec<Topic> = topic_data.into_iter().map(|topic| doorkeeper.topic(topic)).collect();
-    let throttle_time_ms = {
+    // With the answer, so that all of the wait follows it.
+    let throttle = || {
         let client_id = header.client_id.as_deref().unwrap_or_default();
         let (image, now) = (broker.host.image.load(), broker.host.clock.now());
         let charge = broker.quotas.charge(&image, QuotaKind::Produce, client_id, bytes, now);
@@ -75,6 +76,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     };
 
     if acks == Some(Acks::None) {
+        throttle();
         return match topics
             .iter()
             .flat_map(|topic| &topic.partitions)
@@ -114,7 +116,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         }
     });
     let response = ProduceResponse::default()
-        .with_throttle_time_ms(throttle_time_ms)
+        .with_throttle_time_ms(throttle())
         .with_responses(responses.collect());
     let endpoints = leaders.endpoints().map(|(id, endpoint)| {
         NodeEndpoint::default()

@@ -112,7 +112,8 @@ impl KafkaServer {
                 () = stopped(&mut shutdown) => break,
             };
             let (stream, peer) = match accepted {
-                Ok((stream, peer)) => (stream, peer),
+                // Listening on [::], an IPv4 client has an IPv6 address that no quota and no limit names.
+                Ok((stream, peer)) => (stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
                 Err(error) => {
                     tracing::warn!(%error, listener = %name, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;

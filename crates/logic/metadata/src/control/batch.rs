@@ -108,11 +108,7 @@ pub fn decide_batch(
                 bytes = bytes.saturating_add(own_bytes);
                 if bytes > MAX_BATCH_BYTES && !batch.responses.is_empty() && !decision.records.is_empty() {
                     // Decided, and charged, again with the next batch.
-                    if let Some(client) = &account.client {
-                        context
-                            .mutations
-                            .take_back(&batch.image_after, client, account.partitions);
-                    }
+                    take_back(&batch.image_after, &account, context);
                     break;
                 }
                 // A batch above the size is one request's.
@@ -124,10 +120,20 @@ pub fn decide_batch(
                 });
                 batch.image_after = after;
             }
-            Err(refusal) => batch.responses.push(answer(&batch.image_after, Err(refusal))),
+            Err(refusal) => {
+                take_back(&batch.image_after, &account, context);
+                batch.responses.push(answer(&batch.image_after, Err(refusal)));
+            }
         }
     }
     batch
+}
+
+/// What was charged for a request doesn't happen.
+fn take_back(image: &MetadataImage, account: &MutationAccount, context: &mut ControlContext<'_>) {
+    if let Some(client) = &account.client {
+        context.mutations.take_back(image, client, account.partitions);
+    }
 }
 
 fn answer(image: &MetadataImage, decided: Result<Response, Refusal>) -> ControlResponse {

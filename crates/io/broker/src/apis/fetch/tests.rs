@@ -210,3 +210,48 @@ async fn a_leader_that_may_be_deposed_does_not_call_an_offset_out_of_range() {
     let answer = lone.ask(11, &fetch(vec![asked(11, "a", 0, -1)])).await;
     assert_eq!(first(&answer).error_code, ErrorCode::OffsetOutOfRange.code());
 }
+
+async fn limit_fetches(lone: &LoneBroker, bytes_a_second: f64) {
+    let mut image = metadata::MetadataImage::clone(&lone.context().host.image.load());
+    let part = metadata::proto::QuotaEntityPart {
+        kind: "user".to_owned(),
+        name: None,
+    };
+    let quota = metadata::proto::ClientQuota {
+        entity: vec![part],
+        key: "consumer_byte_rate".to_owned(),
+        value: Some(bytes_a_second),
+    };
+    image.replay(&quota.into()).unwrap();
+    lone.context().publisher.publish_snapshot(image).await;
+}
+
+#[tokio::test]
+async fn a_reader_with_a_quota_gets_what_that_allows_however_much_there_is() {
+    let lone = LoneBroker::with_topics(&["a"]).await;
+    for _ in 0..5 {
+        lone.ask(9, &produce(9, 1, 0, &"x".repeat(1_000))).await;
+    }
+    // Of ten seconds: one of the batches.
+    limit_fetches(&lone, 150.0).await;
+    let request = fetch(vec![asked(11, "a", 0, 0)]);
+    let all = lone.ask(11, &request).await;
+    assert_eq!(all.throttle_time_ms, 0);
+    let records = first(&all).records.clone().unwrap();
+    assert_eq!(records::batches(&records, records::Tail::Whole).count(), 1);
+    let more = lone.ask(11, &request).await;
+    assert!(more.throttle_time_ms > 0 && more.responses.is_empty(), "{more:?}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_larger_than_the_quota_comes_and_is_waited_for() {
+    let lone = LoneBroker::with_topics(&["a"]).await;
+    lone.ask(9, &produce(9, 1, 0, &"x".repeat(1_000))).await;
+    limit_fetches(&lone, 1.0).await;
+    let request = fetch(vec![asked(11, "a", 0, 0)]);
+    let large = lone.ask(11, &request).await;
+    assert!(large.throttle_time_ms > 60_000, "{large:?}");
+    assert!(first(&large).records.as_ref().unwrap().len() > 1_000);
+    let more = lone.ask(11, &request).await;
+    assert!(more.throttle_time_ms > 60_000 && more.responses.is_empty(), "{more:?}");
+}
