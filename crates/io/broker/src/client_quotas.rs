@@ -75,7 +75,7 @@ impl Charge {
 
     /// The wait.
     pub(crate) fn wait(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.wait_ms).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.throttle_time_ms()).unwrap_or(0))
     }
 }
 

@@ -20,7 +20,7 @@ mod wakes;
 mod writer;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -89,6 +89,8 @@ pub struct Partition {
     given_up: AtomicBool,
     /// See [`Partition::is_behind`].
     behind: AtomicBool,
+    /// Of the newest follow (REPL-4).
+    turn: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -215,6 +217,7 @@ impl Partition {
             writer: Mutex::new(()),
             given_up: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            turn: AtomicU64::new(0),
             state: Mutex::new(state),
         })
     }

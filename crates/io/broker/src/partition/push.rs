@@ -1,6 +1,7 @@
 //! The follower's side of one partition's replication.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use partition::{FollowRequest, PushRefusal, truncation_target};
@@ -12,7 +13,7 @@ use types::{EpochEnd, FollowId, LeaderEpoch, Offset, TimestampMs};
 
 use super::writer::NotWritten;
 use super::{LogEpochs, Partition, Role, State, Wakes};
-use crate::replication::AckQueue;
+use crate::replication::{AckQueue, FollowTurn};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,24 +71,29 @@ impl From<NotWritten> for PushError {
 }
 
 impl Partition {
-    /// Starts a follow of the leadership of `leader_epoch`; its pushes count from now on. `None` when this replica
-    /// doesn't follow that leadership any more.
+    /// From now on the replica is followed in this turn, or a later one (REPL-4).
+    pub(crate) fn begin_turn(&self, turn: &FollowTurn) {
+        self.turn.fetch_max(turn.number, Ordering::AcqRel);
+    }
+
+    /// Starts a follow of the turn's leadership; its pushes count from now on. `None` when this replica doesn't follow that leadership
+    /// any more, or has another turn.
     pub(crate) fn begin_follow(
         &self,
-        leader_epoch: LeaderEpoch,
+        turn: &FollowTurn,
         follow_id: FollowId,
         acks: &Arc<AckQueue>,
     ) -> Option<FollowRequest> {
         let mut state = self.lock();
         let state = &mut *state;
-        if state.retired {
+        if state.retired || turn.number < self.turn.load(Ordering::Acquire) {
             return None;
         }
         let acknowledgeable_end = state.acknowledgeable_end();
         let Role::Follower(follower) = &mut state.role else {
             return None;
         };
-        if follower.leader_epoch != leader_epoch || follower.leader.is_none() {
+        if follower.leader_epoch != turn.leader_epoch || follower.leader.is_none() {
             return None;
         }
         follower.follow = Some(follow_id);
@@ -96,7 +102,7 @@ impl Partition {
             replica: self.host.local,
             broker_epoch: self.host.broker_epoch(),
             follow_id,
-            leader_epoch,
+            leader_epoch: turn.leader_epoch,
             offset: state.log.log_end_offset(),
             acknowledgeable_end,
             last_epoch: state.log.latest_epoch().unwrap_or(LeaderEpoch::NONE),

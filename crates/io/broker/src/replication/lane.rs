@@ -38,16 +38,25 @@ const ACK_EVERY: usize = 16;
 /// What the task is told.
 #[derive(Debug)]
 pub(super) enum LaneCommand {
-    /// Follow this partition's leadership.
-    Follow(Arc<Partition>, LeaderEpoch),
+    /// Follow a partition's leadership.
+    Follow(FollowTurn),
     /// Follow it no more.
     Unfollow(TopicIdPartition),
 }
 
+/// A partition that is to be followed, on one lane at a time.
+#[derive(Debug)]
+pub(crate) struct FollowTurn {
+    pub(crate) partition: Arc<Partition>,
+    pub(crate) leader_epoch: LeaderEpoch,
+    /// REPL-4: a lane that still holds an older turn, because it hasn't heard yet that the replica is followed elsewhere, can't take
+    /// the follow from the lane with the newest one.
+    pub(crate) number: u64,
+}
+
 #[derive(Debug)]
 struct Followed {
-    partition: Arc<Partition>,
-    leader_epoch: LeaderEpoch,
+    turn: FollowTurn,
     follow_id: Option<FollowId>,
 }
 
@@ -131,18 +140,11 @@ impl LaneTask {
     /// Outside a stream, commands only change what is wanted.
     fn take(&mut self, command: LaneCommand) {
         match command {
-            // A partition handed over from the other lane may come after its next leadership's follow.
-            LaneCommand::Follow(partition, leader_epoch) if self.is_outdated(partition.id(), leader_epoch) => {}
-            LaneCommand::Follow(partition, leader_epoch) => {
-                let id = partition.id();
-                self.followed.insert(
-                    id,
-                    Followed {
-                        partition,
-                        leader_epoch,
-                        follow_id: None,
-                    },
-                );
+            // A partition handed over from the other lane may come after its next turn.
+            LaneCommand::Follow(turn) if self.is_outdated(&turn) => {}
+            LaneCommand::Follow(turn) => {
+                let followed = Followed { turn, follow_id: None };
+                self.followed.insert(followed.turn.partition.id(), followed);
             }
             LaneCommand::Unfollow(id) => {
                 self.followed.remove(&id);
@@ -254,11 +256,11 @@ impl LaneTask {
 
     async fn obey(&mut self, command: LaneCommand, tx: &ToLeaderTx) -> bool {
         match command {
-            LaneCommand::Follow(partition, leader_epoch) if self.is_outdated(partition.id(), leader_epoch) => true,
-            LaneCommand::Follow(partition, leader_epoch) => {
-                let id = partition.id();
+            LaneCommand::Follow(turn) if self.is_outdated(&turn) => true,
+            LaneCommand::Follow(turn) => {
+                let id = turn.partition.id();
                 self.forget(id);
-                self.take(LaneCommand::Follow(partition, leader_epoch));
+                self.take(LaneCommand::Follow(turn));
                 self.follow(id, tx).await
             }
             LaneCommand::Unfollow(id) => {
@@ -269,10 +271,9 @@ impl LaneTask {
         }
     }
 
-    fn is_outdated(&self, id: TopicIdPartition, leader_epoch: LeaderEpoch) -> bool {
-        self.followed
-            .get(&id)
-            .is_some_and(|followed| followed.leader_epoch > leader_epoch)
+    fn is_outdated(&self, turn: &FollowTurn) -> bool {
+        let followed = self.followed.get(&turn.partition.id());
+        followed.is_some_and(|followed| followed.turn.number > turn.number)
     }
 
     fn forget(&mut self, id: TopicIdPartition) -> Option<FollowId> {
@@ -287,17 +288,15 @@ impl LaneTask {
         let Some(followed) = self.followed.get_mut(&id) else {
             return true;
         };
-        let is_full = followed.partition.health().is_full().then_some(FULL_PAUSE);
-        if let Some(wait) = is_full.or_else(|| self.shared.must_wait(&followed.partition)) {
+        let partition = &followed.turn.partition;
+        let is_full = partition.health().is_full().then_some(FULL_PAUSE);
+        if let Some(wait) = is_full.or_else(|| self.shared.must_wait(partition)) {
             self.retry_after(id, wait);
             return unfollow(tx, before).await;
         }
         let follow_id = self.shared.next_follow_id();
-        let Some(request) = followed
-            .partition
-            .begin_follow(followed.leader_epoch, follow_id, &self.acks)
-        else {
-            // Another leadership, or none: the image has told, or will tell, somebody else.
+        let Some(request) = partition.begin_follow(&followed.turn, follow_id, &self.acks) else {
+            // Another leadership, none, or another turn: somebody else was, or will be, told.
             self.followed.remove(&id);
             return unfollow(tx, before).await;
         };
@@ -362,7 +361,9 @@ impl LaneTask {
 
     fn partition_of(&self, follow_id: FollowId) -> Option<Arc<Partition>> {
         let id = self.by_follow.get(&follow_id)?;
-        self.followed.get(id).map(|followed| Arc::clone(&followed.partition))
+        self.followed
+            .get(id)
+            .map(|followed| Arc::clone(&followed.turn.partition))
     }
 
     async fn follow_again(&mut self, id: TopicIdPartition, done: Result<bool, PushError>, tx: &ToLeaderTx) -> bool {
@@ -370,7 +371,10 @@ impl LaneTask {
             Ok(recovery_point_lowered) => {
                 if recovery_point_lowered {
                     // Else a recovery after a power cut would trust what is written from here on.
-                    let directory = self.followed.get(&id).map(|followed| followed.partition.directory());
+                    let directory = self
+                        .followed
+                        .get(&id)
+                        .map(|followed| followed.turn.partition.directory());
                     if let Some(directory) = directory {
                         self.shared.write_checkpoints(directory).await;
                     }
@@ -460,8 +464,7 @@ impl LaneTask {
         let before = self.forget(id);
         let alive = unfollow(tx, before).await;
         if let Some(followed) = self.followed.remove(&id) {
-            self.shared
-                .hand_over(self.leader, lane, followed.partition, followed.leader_epoch);
+            self.shared.hand_over(self.leader, lane, followed.turn);
         }
         alive
     }

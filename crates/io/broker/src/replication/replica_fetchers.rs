@@ -11,7 +11,7 @@ use rpc::{Network, PeerIdentity};
 use tokio::sync::mpsc;
 use types::{BrokerId, FollowId, LeaderEpoch, Offset, TopicIdPartition};
 
-use super::lane::{LaneCommand, LaneTask};
+use super::lane::{FollowTurn, LaneCommand, LaneTask};
 use crate::partition::{Partition, PartitionHost};
 use crate::replica_manager::ReplicaManager;
 
@@ -27,6 +27,7 @@ pub(crate) struct FetcherShared {
     pub(crate) identity: PeerIdentity,
     pub(crate) inter_broker_listener: String,
     follow_ids: AtomicU64,
+    turns: AtomicU64,
     /// Where lanes run, whoever publishes the image that asks for them.
     runtime: tokio::runtime::Handle,
     /// By leader, lane and log directory: a task that hangs in a write keeps its own directory's replicas back only.
@@ -74,9 +75,9 @@ impl FetcherShared {
     }
 
     /// Moves a partition to another lane of the same leader.
-    pub(crate) fn hand_over(&self, leader: BrokerId, lane: Lane, partition: Arc<Partition>, epoch: LeaderEpoch) {
-        if let Some(tx) = self.lane(leader, lane, partition.directory()) {
-            let _ = tx.try_send(LaneCommand::Follow(partition, epoch));
+    pub(crate) fn hand_over(&self, leader: BrokerId, lane: Lane, turn: FollowTurn) {
+        if let Some(tx) = self.lane(leader, lane, turn.partition.directory()) {
+            let _ = tx.try_send(LaneCommand::Follow(turn));
         }
     }
 }
@@ -106,6 +107,7 @@ impl ReplicaFetchers {
             inter_broker_listener,
             // Other numbers than the incarnation before: a stream of its may still be open.
             follow_ids: AtomicU64::new(first_follow_id),
+            turns: AtomicU64::new(1),
             runtime: tokio::runtime::Handle::current(),
             lanes: Mutex::new(HashMap::new()),
             this: OnceLock::new(),
@@ -127,6 +129,12 @@ impl ReplicaFetchers {
     pub fn follow(&self, partition: &Arc<Partition>, leader: BrokerId, leader_epoch: LeaderEpoch) {
         let id = partition.id();
         let directory = partition.directory();
+        let turn = FollowTurn {
+            partition: Arc::clone(partition),
+            leader_epoch,
+            number: self.shared.turns.fetch_add(1, Ordering::Relaxed),
+        };
+        partition.begin_turn(&turn);
         let before = self.following.lock().insert(id, (leader, directory));
         if let Some(before) = before {
             // It may be on either lane.
@@ -135,11 +143,7 @@ impl ReplicaFetchers {
                 self.command(before, Lane::Tail, LaneCommand::Unfollow(id));
             }
         }
-        self.command(
-            (leader, directory),
-            Lane::Tail,
-            LaneCommand::Follow(Arc::clone(partition), leader_epoch),
-        );
+        self.command((leader, directory), Lane::Tail, LaneCommand::Follow(turn));
     }
 
     /// Follows it no more.
