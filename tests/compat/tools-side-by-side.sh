@@ -13,7 +13,9 @@ of_java=sbs-j-$$ of_klamm=sbs-k-$$
 one=$of_klamm
 at=(--bootstrap-server "$BOOTSTRAP")
 
-# same [--sorted] [--json] [--no-trace] [--quorum] [--features] [--input FILE] CLASS NAME ARGUMENT..: both tools, compared.
+# same [--sorted] [--json] [--no-trace] [--quorum] [--features] [--input FILE] CLASS NAME ARGUMENT..: both tools, compared. What
+# Kafka's tool has started may have to be over before the second one looks: `between` waits for it.
+between=true
 same() {
   local normal=() input=/dev/null class name java klamm twins=()
   while true; do
@@ -29,6 +31,7 @@ same() {
   [[ "$*" != *TWIN* ]] || twins=("$of_java" "$of_klamm")
   main_class "$class" "${@//TWIN/$of_java}" <"$input" >"$WORK/java.out" 2>"$WORK/java.err"
   java=$?
+  $between || return
   timeout 60 "$KLAMM_BIN" "$name" "${@//TWIN/$of_klamm}" <"$input" >"$WORK/klamm.out" 2>"$WORK/klamm.err"
   klamm=$?
   python3 "$here/tools-normal.py" "${normal[@]}" "${twins[@]:0:1}" <"$WORK/java.out" >"$WORK/java.normal"

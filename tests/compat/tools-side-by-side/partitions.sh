@@ -29,7 +29,8 @@ plans() { # plans REPLICAS: a file for each tool
     printf '{"version":1,"partitions":[{"topic":"%s","partition":1,"replicas":%s}]}' "$name" "$1" >"$WORK/move-$name.json"
   done
 }
-reassign() { same "${more[@]}" $tools.reassign.ReassignPartitionsCommand kafka-reassign-partitions "${at[@]}" "$@"; }
+# A second reassignment is refused while another is under way.
+reassign() { between=settled same "${more[@]}" $tools.reassign.ReassignPartitionsCommand kafka-reassign-partitions "${at[@]}" "$@"; }
 more=()
 without_trace() { # Kafka's tool prints one to standard output
   local more=(--no-trace)

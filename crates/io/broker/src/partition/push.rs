@@ -292,3 +292,51 @@ impl State {
         Ok(checked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metadata::PartitionRegistration;
+    use types::{BrokerId, PartitionEpoch, PartitionIndex};
+
+    use super::*;
+    use crate::apis::fixture::LoneBroker;
+
+    #[tokio::test]
+    async fn a_lane_with_an_older_turn_does_not_take_the_follow_from_the_newest() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let replicas = &lone.context().replicas;
+        let partition = replicas.partition_by_name("a", PartitionIndex(0)).unwrap();
+        let leader_epoch = LeaderEpoch(7);
+        let image = lone.context().host.image.load();
+        let registration = PartitionRegistration {
+            leader: Some(BrokerId(2)),
+            leader_epoch,
+            partition_epoch: PartitionEpoch(7),
+            ..(**image.partition(partition.id()).unwrap()).clone()
+        };
+        partition.apply_registration(&registration);
+        let acks = Arc::new(AckQueue::default());
+        let turn = |number| FollowTurn {
+            partition: Arc::clone(&partition),
+            leader_epoch,
+            number,
+        };
+        let begins = |number, follow| {
+            let begun = partition.begin_follow(&turn(number), FollowId(follow), &acks);
+            begun.is_some()
+        };
+        partition.begin_turn(&turn(1));
+        assert!(begins(1, 10));
+        partition.begin_turn(&turn(2));
+        // The lane of the first turn has a push refused, and would follow anew.
+        assert!(!begins(1, 11));
+        assert!(begins(2, 12));
+        assert!(!begins(1, 13));
+        // Of another leadership, whatever the turn.
+        let old = FollowTurn {
+            leader_epoch: LeaderEpoch(6),
+            ..turn(3)
+        };
+        assert!(partition.begin_follow(&old, FollowId(14), &acks).is_none());
+    }
+}
