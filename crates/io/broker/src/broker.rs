@@ -16,6 +16,7 @@ use types::{BootId, BrokerEpoch, ClusterId};
 
 use crate::apis::ApiState;
 use crate::blocking::BlockingPool;
+use crate::cleaner;
 use crate::client_quotas::ClientQuotas;
 use crate::client_telemetry::ClientTelemetry;
 use crate::clock::Clock;
@@ -179,6 +180,7 @@ impl Broker {
         let listeners: Vec<Arc<dyn ImageListener>> = vec![Arc::clone(&groups) as _];
         let publisher = Arc::new(MetadataPublisher::new(Arc::clone(&replicas), listeners));
         directory_watch::start(&replicas, faults);
+        cleaner::start(&replicas, config);
         maintenance::start(
             &replicas,
             config,

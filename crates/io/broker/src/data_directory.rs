@@ -113,6 +113,7 @@ struct Checkpoints {
     recovery: HashMap<TopicPartition, Offset>,
     high_watermarks: HashMap<TopicPartition, Offset>,
     log_starts: HashMap<TopicPartition, Offset>,
+    cleaned: HashMap<TopicPartition, Offset>,
 }
 
 /// Opens a directory's logs and judges its last end (UNCLEAN-1). Works without room, too (requirement 25).
@@ -137,6 +138,7 @@ pub(crate) fn load(
         recovery: by_partition(directory.read_checkpoint(Checkpoint::RecoveryPoint)?),
         high_watermarks: by_partition(directory.read_checkpoint(Checkpoint::HighWatermark)?),
         log_starts: by_partition(directory.read_checkpoint(Checkpoint::LogStartOffset)?),
+        cleaned: by_partition(directory.read_checkpoint(Checkpoint::Cleaner)?),
     };
     let mut recovered = Vec::new();
     for place in directory.partitions()? {
@@ -209,7 +211,11 @@ fn open_log(
         delete: false,
         ..LogConfig::default()
     };
-    Log::open(directory.shared_file_system(), &place.path, topic_id, keep, input)
+    let mut log = Log::open(directory.shared_file_system(), &place.path, topic_id, keep, input)?;
+    if let Some(cleaned) = checkpoints.cleaned.get(&place.partition) {
+        log.set_first_dirty_offset(*cleaned);
+    }
+    Ok(log)
 }
 
 fn offset_in(checkpoint: &HashMap<TopicPartition, Offset>, partition: &TopicPartition) -> Offset {

@@ -3,6 +3,7 @@
 mod apis;
 mod blocking;
 mod broker;
+mod cleaner;
 mod client_quotas;
 mod client_telemetry;
 mod clock;

@@ -55,6 +55,12 @@ pub struct BrokerMetrics {
     pub offline_log_directories: Gauge,
     /// Data directories without room for records.
     pub full_log_directories: Gauge,
+    /// Replicas that compaction has given up.
+    pub uncleanable_partitions: Gauge,
+    /// Bytes of segments that were compacted.
+    pub cleaner_read_bytes: Counter,
+    /// Bytes of the segments that took their place.
+    pub cleaner_written_bytes: Counter,
 }
 
 fn seconds() -> Histogram {
@@ -79,6 +85,9 @@ impl BrokerMetrics {
             produced_records: Counter::default(),
             fetched_bytes: Counter::default(),
             replicated_bytes: Counter::default(),
+            cleaner_read_bytes: Counter::default(),
+            cleaner_written_bytes: Counter::default(),
+            uncleanable_partitions: Gauge::default(),
             isr_shrinks: Counter::default(),
             isr_expands: Counter::default(),
             leader_count: Gauge::default(),
@@ -152,6 +161,11 @@ impl BrokerMetrics {
             "Data directories without room for records",
             &self.full_log_directories,
         );
+        gauge(
+            "klamm_log_cleaner_uncleanable_partitions_count",
+            "Replicas that compaction has given up until the next start",
+            &self.uncleanable_partitions,
+        );
         let mut counter = |name: &str, text: &str, counter: &Counter| registry.register(name, text, counter.clone());
         counter(
             "klamm_server_produced_bytes",
@@ -172,6 +186,16 @@ impl BrokerMetrics {
             "klamm_server_replicated_bytes",
             "Bytes taken from leaders",
             &self.replicated_bytes,
+        );
+        counter(
+            "klamm_log_cleaner_read_bytes",
+            "Bytes of segments that were compacted",
+            &self.cleaner_read_bytes,
+        );
+        counter(
+            "klamm_log_cleaner_written_bytes",
+            "Bytes of the segments that took their place",
+            &self.cleaner_written_bytes,
         );
         counter(
             "klamm_server_isr_shrinks",

@@ -14,10 +14,13 @@ use std::sync::Arc;
 use config::BrokerDefaults;
 use metadata::{ConfigResource, ImageDelta, MetadataImage};
 use parking_lot::{Mutex, RwLock};
+use storage::CheckpointEntry;
 use tokio::sync::watch;
 use types::{BrokerId, ErrorCode, PartitionIndex, TopicId, TopicIdPartition, TopicName};
 
 use crate::blocking::BlockingPool;
+use crate::cleaner::CleanerSettings;
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::log_manager::{FoundLog, LogManager};
 use crate::partition::{Partition, PartitionHost};
 use crate::replication::{ReplicaFetchers, Throttles};
@@ -25,6 +28,10 @@ use crate::topic_settings::{PartitionSettings, resolve};
 
 use creation::Settings;
 use moves::Moves;
+
+/// So large the active segment of a partition of the offsets topic becomes at most before it is compacted: with Kafka's segments of
+/// 100 MiB, fifty of them would take gigabytes of a busy cluster's disks and of a fail-over's time.
+const OFFSETS_ROLL_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, Clone)]
 struct Hosted {
@@ -46,7 +53,8 @@ pub struct ReplicaManager {
     /// The first image tells which of the found logs are strays.
     sorted_out: Mutex<bool>,
     /// One writer of a directory's checkpoints at a time, from gathering to renaming: else an older state could be the last one written.
-    checkpoints: Vec<Mutex<()>>,
+    /// It remembers what it has written of compaction.
+    checkpoints: Vec<Mutex<Option<Vec<CheckpointEntry>>>>,
     /// Held while replicas are made and removed: one image at a time.
     applying: tokio::sync::Mutex<()>,
     /// Replicas whose log couldn't be made for lack of room.
@@ -56,6 +64,7 @@ pub struct ReplicaManager {
     offline_changed: watch::Sender<u64>,
     moves: Moves,
     pub(crate) throttles: Throttles,
+    pub(crate) cleaner: CleanerSettings,
 }
 
 impl ReplicaManager {
@@ -69,7 +78,7 @@ impl ReplicaManager {
         pool: BlockingPool,
         found: HashMap<TopicIdPartition, FoundLog>,
     ) -> Arc<Self> {
-        let checkpoints = (0..logs.directory_count()).map(|_| Mutex::new(())).collect();
+        let checkpoints = (0..logs.directory_count()).map(|_| Mutex::default()).collect();
         let pools = (0..logs.directory_count()).map(|_| pool.another()).collect();
         let manager = Arc::new(Self {
             host,
@@ -88,7 +97,9 @@ impl ReplicaManager {
             offline_changed: watch::Sender::new(0),
             moves: Moves::default(),
             throttles: Throttles::default(),
+            cleaner: CleanerSettings::default(),
         });
+        manager.cleaner.configure(&manager.defaults);
         manager.fetchers.belong_to(&manager);
         manager
     }
@@ -182,7 +193,13 @@ impl ReplicaManager {
     /// Settings of a topic as this broker resolves them.
     #[must_use]
     pub fn settings(&self, image: &MetadataImage, topic: &TopicName) -> PartitionSettings {
-        resolve(image.topic_config(topic), &self.configs(image))
+        let mut settings = resolve(image.topic_config(topic), &self.configs(image));
+        if topic.as_str() == OFFSETS_TOPIC
+            && let Some(compaction) = &mut settings.log.compaction
+        {
+            compaction.roll_bytes = Some(OFFSETS_ROLL_BYTES);
+        }
+        settings
     }
 
     /// This broker's configuration, with what was set while it runs.
@@ -195,7 +212,9 @@ impl ReplicaManager {
     /// Makes the replicas what the image says.
     pub async fn apply(self: &Arc<Self>, image: &Arc<MetadataImage>, delta: &ImageDelta) {
         let _one = self.applying.lock().await;
-        self.throttles.configure(&self.configs(image));
+        let configs = self.configs(image);
+        self.throttles.configure(&configs);
+        self.cleaner.configure(&configs);
         if !delta.topics_deleted.is_empty() {
             self.offline
                 .lock()
@@ -237,6 +256,7 @@ impl ReplicaManager {
     /// Updates the gauges.
     pub fn count(&self) {
         let (mut leaders, mut under_replicated, mut under_min_isr, mut waiting) = (0, 0, 0, 0);
+        let mut uncleanable = 0;
         let partitions = self.partitions();
         for partition in &partitions {
             let status = partition.status();
@@ -244,6 +264,7 @@ impl ReplicaManager {
             under_replicated += i64::from(status.under_replicated);
             under_min_isr += i64::from(status.under_min_isr);
             waiting += status.waiting;
+            uncleanable += i64::from(partition.is_uncleanable());
         }
         let metrics = &self.host.metrics;
         metrics
@@ -252,6 +273,7 @@ impl ReplicaManager {
         metrics.leader_count.set(leaders);
         metrics.under_replicated_partitions.set(under_replicated);
         metrics.under_min_isr_partitions.set(under_min_isr);
+        metrics.uncleanable_partitions.set(uncleanable);
         metrics
             .purgatory_produce
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::ThrottledReplicas;
-use storage::LogConfig;
+use storage::{CompactionConfig, LogConfig};
 
 /// One partition's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,24 @@ pub(crate) fn resolve(overrides: &metadata::ConfigMap, defaults: &config::Broker
     PartitionSettings {
         log: LogConfig {
             segment_bytes: u32::try_from(topic.segment_bytes).unwrap_or(u32::MAX),
-            segment_ms: topic.segment_ms,
+            // What must be compacted by then has to be in a closed segment before.
+            segment_ms: if policy.compact {
+                topic.segment_ms.min(topic.max_compaction_lag_ms)
+            } else {
+                topic.segment_ms
+            },
             segment_index_bytes: u32::try_from(topic.segment_index_bytes).unwrap_or(u32::MAX),
             index_interval_bytes: u32::try_from(topic.index_interval_bytes).unwrap_or(u32::MAX),
             retention_ms: topic.retention_ms,
             retention_bytes: topic.retention_bytes,
-            // A topic that asks for compaction alone is kept whole: the cleaner comes later.
             delete: policy.delete,
+            compaction: policy.compact.then(|| CompactionConfig {
+                min_dirty_millionths: millionths(topic.min_cleanable_dirty_ratio),
+                min_lag_ms: topic.min_compaction_lag_ms,
+                max_lag_ms: topic.max_compaction_lag_ms,
+                delete_retention_ms: topic.delete_retention_ms,
+                roll_bytes: None,
+            }),
             file_delete_delay: std::time::Duration::from_millis(u64::try_from(topic.file_delete_delay_ms).unwrap_or(0)),
             flush_messages: topic.flush_messages,
             flush_ms: topic.flush_ms,
@@ -56,4 +67,14 @@ pub(crate) fn resolve(overrides: &metadata::ConfigMap, defaults: &config::Broker
         leader_throttled_replicas: Arc::new(topic.leader_throttled_replicas),
         follower_throttled_replicas: Arc::new(topic.follower_throttled_replicas),
     }
+}
+
+fn millionths(share: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to a million, by the clamp"
+    )]
+    let millionths = (share.clamp(0.0, 1.0) * 1e6).round() as u32;
+    millionths
 }

@@ -11,6 +11,10 @@ pub(crate) const TXN_INDEX: &str = "txnindex";
 pub(crate) const SNAPSHOT: &str = "snapshot";
 /// Renamed so before they are removed: a crash in between leaves nothing that looks like a segment.
 pub(crate) const DELETED: &str = "deleted";
+/// A compacted segment in the making; behind the suffix of what it is to be.
+pub(crate) const CLEANED: &str = "cleaned";
+/// The `.log` of a compacted segment that stands in the place of all those that it reaches over, though they may still be there.
+pub(crate) const LOG_SWAP: &str = "log.swap";
 pub(crate) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 /// In a log that is about to go on in another directory, or does by now.

@@ -1,5 +1,5 @@
 //! One partition's log on disk, in Kafka's files and formats (`kafka-dump-log.sh` reads them): segments, indexes, recovery,
-//! retention; and the log directories that hold the partitions.
+//! retention, compaction; and the log directories that hold the partitions.
 //!
 //! Synchronous, no tasks, no clock: the owner passes the time in, holds a lock per [`Log`], and runs what takes long
 //! ([`PreparedRead`], [`FlushTask`], [`DeletionTask`]) outside it. All I/O goes through [`FileSystem`], so that the simulator
@@ -28,11 +28,11 @@ pub use directory::{
 pub use directory_health::{DATA_RESERVE_BYTES, DirectoryHealth, DirectoryStatus, PendingCall, RESUME_BYTES};
 pub use file_system::{File, FileLock, FileSystem, OpenMode};
 pub use log::{
-    AppendOutcome, BegunAppend, CachedRead, DeletionTask, EpochEntry, FileRead, FlushTask, Flushed, FlushesEnd, Log,
-    LogContent, LogCopy, OpenInput, PendingAppend, PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo,
-    TailBudget, TruncateOutcome, read_topic_id,
+    AppendOutcome, BegunAppend, CachedRead, CleanedGroup, Cleaning, CleaningInput, CleaningStep, DeletionTask,
+    EpochEntry, FileRead, FlushTask, Flushed, FlushesEnd, Log, LogContent, LogCopy, OpenInput, PendingAppend,
+    PreparedRead, ReadOutcome, ReadRequest, Retired, SegmentInfo, TailBudget, TruncateOutcome, read_topic_id,
 };
-pub use log_config::LogConfig;
+pub use log_config::{CompactionConfig, LogConfig};
 pub use log_error::LogError;
 pub use real_file_system::RealFileSystem;
 pub use room::{Reserve, is_full};

@@ -2,6 +2,21 @@
 
 use std::time::Duration;
 
+/// How a log with `cleanup.policy=compact` is compacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactionConfig {
+    /// `min.cleanable.dirty.ratio` in millionths: a pass begins when more of the log than this is uncompacted.
+    pub min_dirty_millionths: u32,
+    /// `min.compaction.lag.ms`: younger records aren't compacted.
+    pub min_lag_ms: i64,
+    /// `max.compaction.lag.ms`: older records are compacted whatever the ratio; `i64::MAX` is never.
+    pub max_lag_ms: i64,
+    /// `delete.retention.ms`: how long tombstones stay.
+    pub delete_retention_ms: i64,
+    /// An active segment of this size is closed, so that it can be compacted, before `segment.bytes` is reached.
+    pub roll_bytes: Option<u64>,
+}
+
 /// Limits of one log. The defaults are Kafka's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
@@ -19,6 +34,8 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// Whether `cleanup.policy` contains `delete`.
     pub delete: bool,
+    /// `cleanup.policy` contains `compact`.
+    pub compaction: Option<CompactionConfig>,
     /// `file.delete.delay.ms`: how long a removed file stays under its `.deleted` name.
     pub file_delete_delay: Duration,
     /// `flush.messages`; when set, replicas acknowledge their synced end only.
@@ -39,6 +56,7 @@ impl Default for LogConfig {
             retention_ms: Some(7 * 24 * 3600 * 1000),
             retention_bytes: None,
             delete: true,
+            compaction: None,
             file_delete_delay: Duration::from_secs(60),
             flush_messages: None,
             flush_ms: None,

@@ -72,6 +72,14 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Compaction can't deal with what is stored there.
+    #[error("{path} can't be compacted: {reason}")]
+    Uncleanable {
+        /// The segment.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The directory belongs to another incarnation of the topic.
     #[error("{path} holds topic id {found}, not {expected}")]
     InconsistentTopicId {
@@ -92,6 +100,7 @@ impl LogError {
             Self::Storage { path, .. }
             | Self::Poisoned { path }
             | Self::Corrupt { path, .. }
+            | Self::Uncleanable { path, .. }
             | Self::InconsistentTopicId { path, .. } => Some(path),
             Self::OffsetOutOfRange { .. }
             | Self::OutOfOrder { .. }

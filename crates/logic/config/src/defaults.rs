@@ -55,6 +55,13 @@ impl BrokerDefaults {
         self.layers(broker_key).next().map(|(_, value)| value)
     }
 
+    /// A broker key's whole number, the table's default where none is set; `None` where there is neither.
+    #[must_use]
+    pub fn number(&self, broker_key: &str) -> Option<i64> {
+        let default = || broker_keys::broker_key(broker_key)?.default_text();
+        value::long(self.get(broker_key).or_else(default)?).ok()
+    }
+
     /// The file's own entries.
     #[must_use]
     pub fn file(&self) -> &Properties {

@@ -86,6 +86,8 @@ pub struct LogConfig {
     pub producer_id_expiration: Duration,
     /// How often such producers are looked for.
     pub producer_id_expiration_check_interval: Duration,
+    /// Whether logs are compacted at all.
+    pub cleaner_enable: bool,
 }
 
 /// Over which clients' use is measured.
@@ -470,6 +472,7 @@ fn read_log(reader: &Reader<'_>) -> LogConfig {
         recovery_threads_per_data_dir: reader.size("num.recovery.threads.per.data.dir").unwrap_or(1).max(1),
         producer_id_expiration: reader.milliseconds("producer.id.expiration.ms"),
         producer_id_expiration_check_interval: reader.milliseconds("producer.id.expiration.check.interval.ms"),
+        cleaner_enable: reader.boolean("log.cleaner.enable"),
     }
 }
 

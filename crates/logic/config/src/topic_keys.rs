@@ -26,7 +26,7 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "Codec in which batches are stored; producer keeps each batch as it was sent.";
     "compression.zstd.level": Int = "3", Between(-131_072, 22); Medium ClusterWide Accepts;
         "Level used when compression.type is zstd.";
-    "delete.retention.ms": Long = "86400000", AtLeast(0); Medium ClusterWide Accepts;
+    "delete.retention.ms": Long = "86400000", AtLeast(0); Medium ClusterWide Acts;
         "How long compaction keeps a tombstone, so that a reader from the start still sees the deletion.";
     "errors.deadletterqueue.group.enable": Boolean = "false", Any; Medium ClusterWide Accepts;
         "Whether share groups may write records that they couldn't deliver to this topic.";
@@ -46,7 +46,7 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "With tiered storage: bytes of a partition kept on local disk; -2 means as much as retention.bytes.";
     "local.retention.ms": Long = "-2", AtLeast(-2); Medium ClusterWide Accepts;
         "With tiered storage: how long segments stay on local disk; -2 means as long as retention.ms.";
-    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1); Medium ClusterWide Accepts;
+    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1); Medium ClusterWide Acts;
         "The longest that a record may stay out of compaction's reach.";
     "max.decompressed.message.bytes": Int = "2147483639", AtLeast(1); Medium ClusterWide Accepts;
         "The largest record that a compressed batch may hold, in bytes after decompression.";
@@ -58,9 +58,9 @@ pub const TOPIC_KEYS: &[ConfigKey] = keys! {
         "How far a record's own timestamp may lie in the broker's past.";
     "message.timestamp.type": String = "CreateTime", OneOf(TIMESTAMP_TYPES); Medium ClusterWide Acts;
         "Whose clock stamps records: the producer's (CreateTime) or the leader's (LogAppendTime).";
-    "min.cleanable.dirty.ratio": Double = "0.5", BetweenReal(0.0, 1.0); Medium ClusterWide Accepts;
+    "min.cleanable.dirty.ratio": Double = "0.5", BetweenReal(0.0, 1.0); Medium ClusterWide Acts;
         "The share of a log that must be uncompacted before compaction bothers.";
-    "min.compaction.lag.ms": Long = "0", AtLeast(0); Medium ClusterWide Accepts;
+    "min.compaction.lag.ms": Long = "0", AtLeast(0); Medium ClusterWide Acts;
         "How long a record stays out of compaction's reach.";
     "min.insync.replicas": Int = "1", AtLeast(1); Medium ClusterWide Acts;
         "Replicas that must be in sync for an acks=all write to be taken, and for the high watermark to advance.";

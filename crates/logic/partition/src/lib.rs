@@ -6,8 +6,10 @@
 //! - `admission`: whether a produced batch may be appended.
 //! - `offset_waiters`: who waits for the high watermark.
 //! - `producer_state`: idempotent producers' sequences.
+//! - `compaction`: which records of a compacted topic stay.
 
 mod admission;
+pub mod compaction;
 mod follow;
 mod follower;
 mod isr;

@@ -306,7 +306,9 @@ impl BatchBuilder {
             ));
         }
         header.base_timestamp = self.base_timestamp.unwrap_or(NO_TIMESTAMP);
-        if header.timestamp_type() == TimestampType::CreateTime {
+        // An emptied batch keeps its own, as Kafka's does.
+        let emptied = self.records == 0 && self.fixed_last_offset_delta.is_some();
+        if header.timestamp_type() == TimestampType::CreateTime && !emptied {
             header.max_timestamp = self.max_timestamp;
         }
         let mut batch = Vec::with_capacity(BATCH_HEADER_BYTES + payload.len());

@@ -90,6 +90,7 @@ impl KafkaError for LogError {
             | Self::OutOfOrder { .. }
             | Self::BatchSize { .. }
             | Self::Corrupt { .. }
+            | Self::Uncleanable { .. }
             | Self::InconsistentTopicId { .. } => ErrorCode::KafkaStorageError,
         }
     }

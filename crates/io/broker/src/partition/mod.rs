@@ -8,6 +8,7 @@
 //! PART-1: everything under the lock belongs to one role; a change of role answers every waiter and drops every follow.
 
 mod append;
+mod cleaning;
 mod deletion;
 mod flush;
 mod follow;
@@ -45,6 +46,7 @@ pub use writer::REACTOR_WRITES;
 use follow::FollowSlot;
 use wakes::{Waiter, Wakes};
 
+use crate::metrics::BrokerMetrics;
 use crate::replication::AckQueue;
 use crate::topic_settings::PartitionSettings;
 
@@ -91,6 +93,8 @@ pub struct Partition {
     behind: AtomicBool,
     /// Of the newest follow (REPL-4).
     turn: AtomicU64,
+    /// Compaction has given the log up.
+    uncleanable: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -218,6 +222,7 @@ impl Partition {
             given_up: AtomicBool::new(false),
             behind: AtomicBool::new(false),
             turn: AtomicU64::new(0),
+            uncleanable: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -232,6 +237,11 @@ impl Partition {
     #[must_use]
     pub fn topic(&self) -> &TopicName {
         &self.topic
+    }
+
+    /// The broker's counters.
+    pub(crate) fn metrics(&self) -> Arc<BrokerMetrics> {
+        Arc::clone(&self.host.metrics)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -40,8 +40,9 @@ impl ReplicaManager {
         directory: usize,
         coming: Option<&Partition>,
     ) -> Result<(), LogManagerError> {
-        let _one = self.checkpoints.get(directory).map(Mutex::lock);
+        let mut one = self.checkpoints.get(directory).map(Mutex::lock);
         let (mut recovery, mut high, mut start) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cleaned = Vec::new();
         for partition in self.partitions_in(directory) {
             let name = name_of(partition.id(), partition.topic().clone());
             let status = partition.status();
@@ -54,6 +55,7 @@ impl ReplicaManager {
             if status.log_start_offset > Offset::ZERO {
                 start.push(entry(status.log_start_offset));
             }
+            cleaned.extend(partition.cleaned_up_to().map(entry));
         }
         if let Some(partition) = coming {
             let name = name_of(partition.id(), partition.topic().clone());
@@ -65,6 +67,7 @@ impl ReplicaManager {
             recovery.push(entry(status.log_end_offset));
             high.push(entry(status.high_watermark));
             start.push(entry(status.log_start_offset));
+            cleaned.extend(partition.cleaned_up_to().map(entry));
         }
         // Those that no image has given a role yet keep what they had.
         for (id, found) in self
@@ -83,6 +86,7 @@ impl ReplicaManager {
             if found.log.log_start_offset() > Offset::ZERO {
                 start.push(entry(found.log.log_start_offset()));
             }
+            cleaned.extend(found.log.cleaned_up_to().map(entry));
         }
         self.logs
             .write_checkpoint(directory, Checkpoint::RecoveryPoint, &recovery)?;
@@ -90,6 +94,13 @@ impl ReplicaManager {
             .write_checkpoint(directory, Checkpoint::HighWatermark, &high)?;
         self.logs
             .write_checkpoint(directory, Checkpoint::LogStartOffset, &start)?;
+        // Seldom another one: most directories hold nothing that is compacted, or nothing that was since.
+        if let Some(last) = &mut one
+            && last.as_ref() != Some(&cleaned)
+        {
+            self.logs.write_checkpoint(directory, Checkpoint::Cleaner, &cleaned)?;
+            **last = Some(cleaned);
+        }
         Ok(())
     }
 

@@ -117,6 +117,11 @@ impl ReplicaManager {
         Ok(())
     }
 
+    /// Whether a replica moves to another directory.
+    pub(crate) fn is_moving(&self, id: TopicIdPartition) -> bool {
+        self.moves.asked.lock().moves.contains_key(&id)
+    }
+
     /// Replicas on their way into a directory.
     pub(crate) fn future_replicas_in(&self, directory: usize) -> Vec<FutureReplica> {
         let asked = self.moves.asked.lock();
@@ -222,6 +227,8 @@ impl ReplicaManager {
             copy = back;
             let (copied, left) = match copied {
                 Ok(copied) => copied,
+                // Compaction has replaced what was to be copied: from the beginning.
+                Err(_) if !partition.content().is_same_log(&content) => continue,
                 Err(error) => {
                     tracing::warn!(partition = %name, %error, "a replica's log wasn't copied");
                     return self.abandon(moving, copy).await;

@@ -16,4 +16,4 @@ pub(crate) use follower_stream::FollowerStream;
 pub use follower_stream::ReplicationServer;
 pub(crate) use lane::FollowTurn;
 pub use replica_fetchers::ReplicaFetchers;
-pub(crate) use throttle::Throttles;
+pub(crate) use throttle::{Throttle, Throttles};

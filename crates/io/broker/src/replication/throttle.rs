@@ -43,7 +43,7 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    fn new(rate_key: &'static str) -> Self {
+    pub(crate) fn new(rate_key: &'static str) -> Self {
         Self {
             rate_key,
             rate: AtomicU64::new(UNLIMITED),
@@ -52,8 +52,19 @@ impl Throttle {
         }
     }
 
-    fn configure(&self, configs: &BrokerDefaults) {
-        let rate = configs.get(self.rate_key).and_then(|rate| rate.trim().parse().ok());
+    pub(crate) fn configure(&self, configs: &BrokerDefaults) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is no rate is none, what is too large is unlimited"
+        )]
+        let rate = |text: &str| {
+            text.trim()
+                .parse()
+                .ok()
+                .or_else(|| Some(text.trim().parse::<f64>().ok()? as u64))
+        };
+        let rate = configs.get(self.rate_key).and_then(rate);
         self.rate.store(rate.unwrap_or(UNLIMITED), Ordering::Relaxed);
     }
 

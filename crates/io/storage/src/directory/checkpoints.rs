@@ -1,4 +1,4 @@
-//! The three checkpoints of a log directory, in Kafka's text: `topic partition offset` a line.
+//! The checkpoints of a log directory, in Kafka's text: `topic partition offset` a line.
 //!
 //! They are replaced as a whole, durably, some seconds apart: too old a value only costs time at the next start.
 
@@ -20,6 +20,8 @@ pub enum Checkpoint {
     HighWatermark,
     /// Log starts that DeleteRecords or retention raised.
     LogStartOffset,
+    /// Below it the log is compacted.
+    Cleaner,
 }
 
 impl Checkpoint {
@@ -30,6 +32,7 @@ impl Checkpoint {
             Self::RecoveryPoint => "recovery-point-offset-checkpoint",
             Self::HighWatermark => "replication-offset-checkpoint",
             Self::LogStartOffset => "log-start-offset-checkpoint",
+            Self::Cleaner => "cleaner-offset-checkpoint",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod append;
 pub(crate) mod cached_file;
+mod cleaned_group;
+mod cleaning;
 mod epoch_cache;
 mod flush;
 pub(crate) mod open;
@@ -19,6 +21,8 @@ mod timestamps;
 mod truncate;
 
 pub use append::{AppendOutcome, BegunAppend, PendingAppend};
+pub use cleaned_group::CleanedGroup;
+pub use cleaning::{Cleaning, CleaningInput, CleaningStep};
 pub use epoch_cache::EpochEntry;
 pub use flush::{FlushTask, Flushed, FlushesEnd};
 pub use open::OpenInput;

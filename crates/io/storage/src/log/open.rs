@@ -13,11 +13,12 @@ use types::{Offset, TimestampMs, TopicId};
 
 use crate::atomic_file::{ignore_not_found, read_text};
 use crate::file_names::{
-    DELETED, INDEX, LEADER_EPOCH_CHECKPOINT, LOG, TIME_INDEX, TXN_INDEX, parse_segment_file, segment_file,
+    CLEANED, DELETED, INDEX, LEADER_EPOCH_CHECKPOINT, LOG, TIME_INDEX, TXN_INDEX, parse_segment_file, segment_file,
 };
 use crate::file_system::FileSystem;
 use crate::log::Log;
 use crate::log::TailBudget;
+use crate::log::cleaned_group::finish_swaps;
 use crate::log::epoch_cache::EpochCache;
 use crate::log::flush::FlushState;
 use crate::log::partition_metadata;
@@ -98,6 +99,8 @@ impl Log {
             flush: Arc::new(FlushState::default()),
             names_version: u64::from(unsynced_names),
             names_synced: 0,
+            first_dirty: start,
+            cleanings: 0,
             directory_synced: !unsynced_names,
             generation: 0,
         };
@@ -155,11 +158,11 @@ fn check_topic_id(fs: &dyn FileSystem, directory: &Path, topic_id: TopicId) -> R
 
 /// Removes what interrupted work left and returns the segments' base offsets, ascending.
 fn tidy(fs: &dyn FileSystem, directory: &Path) -> Result<Vec<Offset>, LogError> {
-    let names = fs.read_dir(directory).during("list", directory)?;
+    let names = finish_swaps(fs, directory)?;
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| parse_segment_file(name, LOG)).collect();
     bases.sort_unstable();
     for name in &names {
-        let interrupted = [DELETED, "tmp", "cleaned"]
+        let interrupted = [DELETED, "tmp", CLEANED]
             .iter()
             .any(|suffix| name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')));
         let orphan = [INDEX, TIME_INDEX, TXN_INDEX]

@@ -65,6 +65,10 @@ pub struct Log {
     /// Counts changes of file names; `names_synced` is how many of them are durable.
     pub(crate) names_version: u64,
     pub(crate) names_synced: u64,
+    /// Below it every key stands once at most; above, nothing was compacted yet.
+    pub(crate) first_dirty: Offset,
+    /// Counts changes of closed segments, for those who copy them.
+    pub(crate) cleanings: u64,
     /// Counts truncations, as in `FlushProgress`.
     pub(crate) generation: u64,
     /// Whether the partition's directory is itself durable in its log directory.

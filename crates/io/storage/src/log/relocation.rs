@@ -1,6 +1,6 @@
 //! A log moves to another log directory while it is used (KIP-113): copied in the background, then continued there.
 //!
-//! MOVE-1: what is copied beside the appends only counts while no truncation came between; after one it begins anew.
+//! MOVE-1: what is copied beside the appends only counts while no truncation and no compaction came between; after one it begins anew.
 //! MOVE-2: the copy gets the partition's name only when every byte and name of it is durable. Until then it lies under a name that is
 //! no partition's, and is removed after the next start. MOVE-3: before that the log that is left is marked, durably: of two logs of a
 //! partition the one without the mark goes on, and a marked one alone only when every directory can be read, so that no other is
@@ -30,10 +30,18 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// What a log holds at some moment, to be copied.
 #[derive(Debug, Clone)]
 pub struct LogContent {
-    generation: u64,
+    generation: (u64, u64),
     segments: Vec<SegmentInfo>,
     /// As in the file, which may lack the newest.
     epochs: String,
+}
+
+impl LogContent {
+    /// Whether only appends and retention lie between the two.
+    #[must_use]
+    pub fn is_same_log(&self, other: &Self) -> bool {
+        self.generation == other.generation
+    }
 }
 
 /// A log's copy in the making. See the module for its invariants.
@@ -42,7 +50,7 @@ pub struct LogCopy {
     from: (Arc<dyn FileSystem>, PathBuf),
     to: (Arc<dyn FileSystem>, PathBuf),
     topic_id: TopicId,
-    generation: u64,
+    generation: (u64, u64),
     /// Bytes of each segment's `.log` that are there.
     copied: BTreeMap<Offset, u64>,
     /// Closed segments that are there with their indexes, synced.
@@ -54,7 +62,7 @@ impl Log {
     #[must_use]
     pub fn content(&self) -> LogContent {
         LogContent {
-            generation: self.generation,
+            generation: (self.generation, self.cleanings),
             segments: self.segments().collect(),
             epochs: self.epochs.encode(),
         }
@@ -84,7 +92,7 @@ impl Log {
             from: (Arc::clone(&self.file_system), self.directory.clone()),
             to: (file_system, directory),
             topic_id: self.topic_id,
-            generation: self.generation,
+            generation: (self.generation, self.cleanings),
             copied: BTreeMap::new(),
             complete: BTreeSet::new(),
         })
@@ -254,7 +262,7 @@ impl LogCopy {
         self.copied.get(&segment.base_offset).copied().unwrap_or(0)
     }
 
-    fn begin_anew(&mut self, generation: u64) -> Result<(), LogError> {
+    fn begin_anew(&mut self, generation: (u64, u64)) -> Result<(), LogError> {
         let (to, directory) = &self.to;
         to.remove_dir_all(directory).during("remove", directory)?;
         to.create_dir_all(directory).during("create", directory)?;

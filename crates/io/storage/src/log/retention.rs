@@ -104,7 +104,7 @@ impl Log {
         self.delete_oldest(count, now)
     }
 
-    fn end_of_closed(&self, at: usize) -> Offset {
+    pub(crate) fn end_of_closed(&self, at: usize) -> Offset {
         self.closed
             .get(at + 1)
             .map_or(self.active.base_offset, |next| next.base_offset)

@@ -1,3 +1,4 @@
+mod cleaning;
 mod crash;
 mod full;
 mod model;

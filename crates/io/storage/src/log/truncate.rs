@@ -89,6 +89,7 @@ impl Log {
         self.recovery_point = self.recovery_point.min(log_end_offset);
         self.log_end_offset = log_end_offset;
         self.log_start_offset = self.log_start_offset.min(log_end_offset);
+        self.first_dirty = self.first_dirty.min(log_end_offset);
         self.tail.clear(log_end_offset);
         self.epochs.truncate_from_end(log_end_offset);
         self.reload_producers(log_end_offset, None, now)?;
@@ -207,6 +208,7 @@ impl Log {
         self.recovery_point = offset;
         self.log_start_offset = offset;
         self.log_end_offset = offset;
+        self.first_dirty = offset;
         self.tail.clear(offset);
         self.epochs.clear();
         self.producers.clear();
@@ -223,7 +225,7 @@ impl Log {
 
     /// A read that is under way outside the owner's lock may have seen bytes that are cut now: what it remembers must not
     /// reach the reads of what is written in their place, which would skip records.
-    fn forget_reads(&mut self) {
+    pub(crate) fn forget_reads(&mut self) {
         self.reads = Arc::default();
     }
 

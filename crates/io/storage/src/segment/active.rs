@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use records::BatchHeader;
 use types::{Offset, TimestampMs};
 
-use crate::file_names::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
+use crate::file_names::{self, CLEANED, INDEX, LOG, TIME_INDEX, TXN_INDEX};
 use crate::file_system::{File, FileSystem, OpenMode};
 use crate::log_config::LogConfig;
 use crate::log_error::{LogError, StorageContext};
@@ -40,6 +40,8 @@ pub(crate) struct ActiveSegment {
     /// The first batch's largest timestamp: `segment.ms` counts from it when there is one.
     rolling_timestamp: Option<TimestampMs>,
     max_timestamp: Option<MaxTimestamp>,
+    /// The same of batches that have records: what the time index tells, as Kafka's tools check it. Others are left by compaction.
+    max_record_timestamp: Option<MaxTimestamp>,
     bytes_since_index_entry: u64,
     pub(crate) offset_index: SparseIndex<OffsetEntry>,
     pub(crate) time_index: SparseIndex<TimeEntry>,
@@ -82,17 +84,44 @@ impl ActiveSegment {
 
     /// A segment that touches no file yet.
     pub(crate) fn bare(directory: &Path, base_offset: Offset, created: TimestampMs) -> Self {
+        Self::named(base_offset, created, |suffix| {
+            file_names::segment_file(directory, base_offset, suffix)
+        })
+    }
+
+    /// A segment in the making, under names that are no segment's, and its empty `.log`.
+    pub(crate) fn create_cleaned(
+        file_system: &dyn FileSystem,
+        directory: &Path,
+        base_offset: Offset,
+        created: TimestampMs,
+    ) -> Result<Self, LogError> {
+        for suffix in [INDEX, TIME_INDEX, LOG] {
+            let left = cleaned_file(directory, base_offset, suffix);
+            crate::atomic_file::ignore_not_found(file_system.remove_file(&left)).during("remove", &left)?;
+        }
+        let segment = Self::named(base_offset, created, |suffix| {
+            cleaned_file(directory, base_offset, suffix)
+        });
+        let path = segment.path();
+        let file = file_system.open(path, OpenMode::CREATE).during("create", path)?;
+        let _ = segment.file.set(file);
+        Ok(segment)
+    }
+
+    fn named(base_offset: Offset, created: TimestampMs, name: impl Fn(&str) -> PathBuf) -> Self {
         Self {
             base_offset,
             size_bytes: 0,
             created,
-            path: file_names::segment_file(directory, base_offset, LOG),
+            path: name(LOG),
             file: OnceLock::new(),
             rolling_timestamp: None,
             max_timestamp: None,
+            max_record_timestamp: None,
             bytes_since_index_entry: 0,
-            offset_index: SparseIndex::empty(file_names::segment_file(directory, base_offset, INDEX)),
-            time_index: SparseIndex::empty(file_names::segment_file(directory, base_offset, TIME_INDEX)),
+            offset_index: SparseIndex::empty(name(INDEX)),
+            time_index: SparseIndex::empty(name(TIME_INDEX)),
             aborted: Vec::new(),
         }
     }
@@ -149,6 +178,7 @@ impl ActiveSegment {
                 base_offset.plus(i64::from(entry.relative_offset)),
             )
         });
+        segment.max_record_timestamp = segment.max_timestamp;
         if segment.size_bytes > 0 {
             let mut scan = SegmentScan::new(Arc::clone(&file), segment.path.clone(), 0, length, base_offset);
             let first = scan.next_header().ok().flatten();
@@ -210,8 +240,12 @@ impl ActiveSegment {
         if self.size_bytes == 0 && timestamp.0 >= 0 {
             self.rolling_timestamp = Some(timestamp);
         }
-        if timestamp.0 >= 0 && self.max_timestamp.is_none_or(|(known, _)| timestamp > known) {
+        let larger = |known: Option<MaxTimestamp>| known.is_none_or(|(known, _)| timestamp > known) && timestamp.0 >= 0;
+        if larger(self.max_timestamp) {
             self.max_timestamp = Some((timestamp, header.last_offset()));
+        }
+        if larger(self.max_record_timestamp) && header.record_count > 0 {
+            self.max_record_timestamp = Some((timestamp, header.last_offset()));
         }
         if self.bytes_since_index_entry > u64::from(config.index_interval_bytes) {
             let relative_offset = self.relative(header.last_offset());
@@ -233,7 +267,7 @@ impl ActiveSegment {
     }
 
     fn note_max_timestamp(&mut self, file_system: &dyn FileSystem) -> Result<(), LogError> {
-        if let Some((timestamp, offset)) = self.max_timestamp {
+        if let Some((timestamp, offset)) = self.max_record_timestamp {
             let relative_offset = self.relative(offset);
             self.time_index.append(
                 file_system,
@@ -304,6 +338,11 @@ impl ActiveSegment {
             unsynced: self.file.into_inner(),
         }
     }
+}
+
+/// `<20 digits>.<suffix>.cleaned`.
+pub(crate) fn cleaned_file(directory: &Path, base_offset: Offset, suffix: &str) -> PathBuf {
+    file_names::segment_file(directory, base_offset, &format!("{suffix}.{CLEANED}"))
 }
 
 /// SEG-2 for one entry that the disk gave us.

@@ -11,6 +11,6 @@ pub(crate) mod scan;
 pub(crate) mod sparse_index;
 
 pub use aborted_transactions::AbortedTransaction;
-pub(crate) use active::{ActiveSegment, RollLimits};
+pub(crate) use active::{ActiveSegment, RollLimits, cleaned_file};
 pub(crate) use closed::ClosedSegment;
 pub(crate) use index_entry::{IndexEntry, OffsetEntry, TimeEntry};

@@ -68,6 +68,11 @@ impl SegmentScan {
         self.position
     }
 
+    /// Whether all batches were passed.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.position >= self.end
+    }
+
     /// The header of the next batch; `None` at the end.
     ///
     /// # Errors

@@ -271,6 +271,7 @@ proptest! {
             let stable = matches!(group.state(), ConsumerGroupState::Stable | ConsumerGroupState::Empty);
             prop_assert!(stable, "{:?}", group.state());
         }
+        world.shell.check_compaction();
         prop_assert!(world.shell.loaded().same_durable_state(&world.shell.shard));
     }
 }

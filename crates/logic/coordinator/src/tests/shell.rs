@@ -117,6 +117,7 @@ impl Shell {
             self.deliver(Reply { answer, ..reply });
         }
         self.log.truncate(end);
+        self.check_compaction();
         self.shard = self.loaded();
         let effects = self.shard.on_load_finished(self.now, &self.cluster);
         self.run(effects);
@@ -129,6 +130,41 @@ impl Shell {
             shard
                 .replay(&record.key, record.value.as_deref(), Offset(offset))
                 .unwrap();
+        }
+        shard
+    }
+
+    /// However much of the log compaction has gone through, a shard that replays what it left is the same.
+    pub(super) fn check_compaction(&self) {
+        let whole = self.loaded();
+        for (end, tombstones) in [
+            (self.log.len(), true),
+            (self.log.len(), false),
+            (self.log.len() * 2 / 3, false),
+            (self.log.len() / 3, false),
+        ] {
+            let compacted = self.loaded_from_compacted(end, tombstones);
+            assert!(
+                compacted.same_durable_state(&whole),
+                "compacted up to {end} of {}, with tombstones: {tombstones}",
+                self.log.len()
+            );
+        }
+    }
+
+    /// Below `end` only the last record of each key is there, and its tombstones as long as nobody has removed them.
+    fn loaded_from_compacted(&self, end: usize, tombstones: bool) -> GroupShard {
+        let mut last = BTreeMap::new();
+        for (at, record) in self.log.iter().enumerate().take(end) {
+            last.insert(&record.key, at);
+        }
+        let mut shard = GroupShard::new(self.config);
+        for (at, record) in self.log.iter().enumerate() {
+            let is_kept = at >= end || (last.get(&record.key) == Some(&at) && (tombstones || record.value.is_some()));
+            if is_kept {
+                let offset = Offset(i64::try_from(at).unwrap());
+                shard.replay(&record.key, record.value.as_deref(), offset).unwrap();
+            }
         }
         shard
     }

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod compaction;
 mod disk;
 mod groups;
 mod kills;
