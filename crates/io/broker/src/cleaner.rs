@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use config::{BrokerDefaults, ServerConfig};
 use storage::{Cleaning, CleaningStep, LogError};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use types::Offset;
 
 use crate::partition::Partition;
@@ -19,6 +19,12 @@ use crate::replication::Throttle;
 
 /// Read by one call to the disk's threads.
 const STEP_BYTES: u64 = 4 << 20;
+
+/// Logs that are to stay small are looked at so often.
+const EARLY_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Kafka's least for `log.cleaner.dedupe.buffer.size`.
+const KEY_BYTES_MIN: u64 = 1 << 20;
 
 const BACKOFF_MS: &str = "log.cleaner.backoff.ms";
 const KEY_BYTES: &str = "log.cleaner.dedupe.buffer.size";
@@ -56,7 +62,8 @@ impl CleanerSettings {
     }
 
     fn key_bytes(&self) -> usize {
-        usize::try_from(self.key_bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+        let bytes = self.key_bytes.load(Ordering::Relaxed).max(KEY_BYTES_MIN);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
 
@@ -68,9 +75,15 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig) {
     for directory in 0..replicas.logs().directory_count() {
         let replicas = Arc::clone(replicas);
         tokio::spawn(async move {
+            let mut round = Instant::now();
             loop {
-                sleep(replicas.cleaner.backoff()).await;
-                replicas.clean(directory).await;
+                let backoff = replicas.cleaner.backoff();
+                sleep(backoff.min(EARLY_BACKOFF)).await;
+                let all = round.elapsed() >= backoff;
+                replicas.clean(directory, all).await;
+                if all {
+                    round = Instant::now();
+                }
             }
         });
     }
@@ -85,12 +98,12 @@ enum Passed {
 }
 
 impl ReplicaManager {
-    /// A round: a pass over each log of the directory for which one is due.
-    async fn clean(self: &Arc<Self>, directory: usize) {
+    /// A round: a pass over each log of the directory for which one is due; over those that are to stay small, unless `all`.
+    async fn clean(self: &Arc<Self>, directory: usize, all: bool) {
         let candidates: Vec<Arc<Partition>> = self
             .partitions_in(directory)
             .into_iter()
-            .filter(|partition| partition.is_cleanable() && !self.is_moving(partition.id()))
+            .filter(|partition| self.may_clean(partition) && (all || partition.is_kept_small()))
             .collect();
         if candidates.is_empty() || self.logs().health(directory).is_full() {
             return;
@@ -103,6 +116,10 @@ impl ReplicaManager {
         for (partition, checkpointed) in due.unwrap_or_default() {
             self.clean_log(directory, &partition, checkpointed).await;
         }
+    }
+
+    fn may_clean(&self, partition: &Partition) -> bool {
+        partition.is_cleanable() && !self.is_moving(partition.id())
     }
 
     /// The logs for which a pass is due, each with a recovery point that is written down by now. Blocks on the disk.
@@ -152,15 +169,17 @@ impl ReplicaManager {
                     while let Some(wait) = throttle.wait() {
                         sleep(wait).await;
                     }
+                    // The topic's policy has changed, or a move begins that would have to begin anew.
+                    if self.may_clean(partition) {
+                        continue;
+                    }
                 }
-                Ok(Passed::Over) => return,
-                Err(error) => {
-                    partition.on_cleaning_failed(&error);
-                    // Nobody waits for it.
-                    let _ = self.pool_of(directory).run(move || cleaning.abandon()).await;
-                    return;
-                }
+                Ok(Passed::Over) => {}
+                Err(error) => partition.on_cleaning_failed(&error),
             }
+            // Nobody waits for it.
+            let _ = self.pool_of(directory).run(move || cleaning.abandon()).await;
+            return;
         }
     }
 }

@@ -13,6 +13,16 @@ impl Partition {
         self.settings.load().log.compaction.is_some() && !self.is_uncleanable()
     }
 
+    /// Whether its log isn't to wait for `segment.bytes`.
+    pub(crate) fn is_kept_small(&self) -> bool {
+        let settings = self.settings.load();
+        settings
+            .log
+            .compaction
+            .as_ref()
+            .is_some_and(|rules| rules.roll_bytes.is_some())
+    }
+
     /// Whether compaction has given the log up, until the process starts anew.
     pub(crate) fn is_uncleanable(&self) -> bool {
         self.uncleanable.load(Ordering::Acquire)

@@ -272,7 +272,8 @@ impl Log {
         now: TimestampMs,
     ) -> Result<Option<CompletedTransaction>, LogError> {
         self.active.note_batch(&*self.file_system, &self.config, header)?;
-        self.epochs.assign(header.leader_epoch, header.base_offset);
+        // Where the batches before end: what lay in a gap may have been of either epoch (EPOCH-2).
+        self.epochs.assign(header.leader_epoch, self.log_end_offset);
         let completed = note_batch(&mut self.producers, header, bytes, now);
         if let Some(transaction) = completed.filter(|transaction| transaction.aborted) {
             let aborted = aborted_transaction(&self.producers, &transaction);

@@ -30,6 +30,8 @@ use crate::segment::{ActiveSegment, ClosedSegment};
 
 /// So much is written at a time.
 const WRITE_BYTES: usize = 256 << 10;
+/// So much is synced at a time: a sync of a whole segment could take so long that the disk looks hung.
+const SYNC_BYTES: u64 = 8 << 20;
 const MILLION: u128 = 1_000_000;
 
 /// What a pass has to know.
@@ -90,6 +92,7 @@ struct Writing {
     scan: SegmentScan,
     output: ActiveSegment,
     unwritten: Vec<u8>,
+    unsynced: u64,
     changed: bool,
 }
 
@@ -354,6 +357,7 @@ impl Cleaning {
                 first.created,
             )?,
             unwritten: Vec::new(),
+            unsynced: 0,
             changed: false,
         }))
     }
@@ -430,6 +434,11 @@ impl Cleaning {
         let at = output.size_bytes.saturating_sub(writing.unwritten.len() as u64);
         let file = output.file(&*self.file_system)?;
         file.write_all_at(&writing.unwritten, at).during("write", path)?;
+        writing.unsynced += writing.unwritten.len() as u64;
+        if writing.unsynced >= SYNC_BYTES {
+            file.sync_data().during("sync", path)?;
+            writing.unsynced = 0;
+        }
         writing.unwritten.clear();
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Which leader epoch starts where in this log (KIP-101, KIP-279): the content of `leader-epoch-checkpoint`.
 //!
 //! EPOCH-1: entries rise strictly in epoch and never fall in start offset. Truncation of followers depends on it; the
-//! entries are derived from batch headers, so the file only has to hold what recovery won't scan again.
+//! entries are derived from batch headers, so the file only has to hold what recovery won't scan again. EPOCH-2: where compaction
+//! has left a gap before an epoch's first batch, the epoch starts where the gap does: a follower that holds records there gives them
+//! up, rather than to keep what the leader of that epoch may have overwritten.
 
 use types::{EpochEnd, LeaderEpoch, Offset};
 

@@ -134,7 +134,7 @@ impl Log {
         if check == Check::Everything {
             scan = scan.sequential();
         }
-        let mut first = true;
+        let (mut first, mut joins) = (true, self.active.size_bytes == 0);
         loop {
             let next = if check == Check::Everything {
                 scan.next_checked()
@@ -150,8 +150,12 @@ impl Log {
                         // What the scan sees it derives; a later epoch that is known already would be contradicted.
                         self.epochs.truncate_from_end(located.header.base_offset);
                     }
-                    self.epochs
-                        .assign(located.header.leader_epoch, located.header.base_offset);
+                    let start = if std::mem::replace(&mut joins, true) {
+                        self.log_end_offset
+                    } else {
+                        located.header.base_offset
+                    };
+                    self.epochs.assign(located.header.leader_epoch, start);
                     self.log_end_offset = located.header.next_offset();
                     continue;
                 }
@@ -186,9 +190,10 @@ impl Log {
             let path = segment_file(&self.directory, segment.base_offset, LOG);
             let file = self.closed_file(segment)?;
             let mut scan = SegmentScan::new(file, path, 0, segment.size_bytes, segment.base_offset);
+            let mut end = segment.base_offset;
             while let Some(located) = skip_corrupt(scan.next_header())? {
-                self.epochs
-                    .assign(located.header.leader_epoch, located.header.base_offset);
+                self.epochs.assign(located.header.leader_epoch, end);
+                end = located.header.next_offset();
             }
         }
         Ok(())
@@ -198,9 +203,10 @@ impl Log {
     fn derive_head_epochs(&mut self) -> Result<(), LogError> {
         let (file, path) = (self.active.file(&*self.file_system)?, self.active.path().to_owned());
         let mut scan = SegmentScan::new(file, path, 0, self.active.size_bytes, self.active.base_offset);
+        let mut end = self.active.base_offset;
         while let Some(located) = skip_corrupt(scan.next_header())? {
-            self.epochs
-                .assign(located.header.leader_epoch, located.header.base_offset);
+            self.epochs.assign(located.header.leader_epoch, end);
+            end = located.header.next_offset();
         }
         Ok(())
     }

@@ -44,10 +44,45 @@ impl Log {
             largest = largest.max(known.map(|(timestamp, _)| timestamp));
         }
         largest = largest.max(self.active.max_timestamp().map(|(timestamp, _)| timestamp));
-        match largest {
-            Some(timestamp) => self.find_by_timestamp(timestamp),
-            None => Ok(None),
+        let found = match largest {
+            Some(timestamp) => self.find_by_timestamp(timestamp)?,
+            None => None,
+        };
+        match (found, largest) {
+            // Compaction has left the batch that has it without records.
+            (None, Some(_)) => match self.max_record_timestamp()? {
+                Some(timestamp) => self.find_by_timestamp(timestamp),
+                None => Ok(None),
+            },
+            (found, _) => Ok(found),
         }
+    }
+
+    /// The largest timestamp of batches that have records; looks at all of them.
+    fn max_record_timestamp(&self) -> Result<Option<TimestampMs>, LogError> {
+        let mut largest = None;
+        let mut from = self.log_start_offset;
+        while from < self.log_end_offset {
+            let request = ReadRequest {
+                from,
+                max_bytes: 0,
+                up_to: self.log_end_offset,
+                min_one_batch: true,
+            };
+            let read = self.file_read(request)?;
+            let next = read.next_segment().unwrap_or(self.log_end_offset);
+            if let Some(first) = read.locate()? {
+                let mut scan = read.scan(first.position, read.segment());
+                while let Some(located) = scan.next_header()? {
+                    let timestamp = located.header.max_timestamp;
+                    if located.header.record_count > 0 && timestamp.0 >= 0 {
+                        largest = largest.max(Some(timestamp));
+                    }
+                }
+            }
+            from = next;
+        }
+        Ok(largest)
     }
 
     fn find_in_segment(

@@ -163,6 +163,77 @@ fn segments_shrink_into_one_and_the_log_reads_as_before() {
 }
 
 #[test]
+fn epochs_start_where_the_gap_before_them_does() {
+    let disk = MemoryFileSystem::new();
+    let mut log = open(&disk, &config(), unclean(Offset(0)));
+    for epoch in 1..4 {
+        for at in 0..20 {
+            append(&mut log, epoch, &[(1, Some(at))]).unwrap();
+        }
+    }
+    log.flush_now().unwrap();
+    let epochs = log.epochs().to_vec();
+    assert_eq!(epochs[1].start_offset, Offset(20));
+    compact(&mut log);
+    assert_eq!(log.epochs(), epochs);
+    let left = read_all(&log, Offset(0), 500);
+    let end = log.log_end_offset();
+    drop(log);
+
+    // Whoever takes the rest from a leader, or has nothing but the batches, cuts off too much rather than too little.
+    let copy = MemoryFileSystem::new();
+    let mut follower = open(&copy, &config(), unclean(Offset(0)));
+    follower.append(&left, NOW).unwrap();
+    let derived = open(&disk, &config(), unclean(Offset(0)));
+    for log in [follower, derived] {
+        assert_eq!(log.log_end_offset(), end);
+        for epoch in 0..3 {
+            let (whole, rest) = (
+                LeaderEpoch(epoch),
+                log.end_offset_for_epoch(LeaderEpoch(epoch)).unwrap(),
+            );
+            let start = epochs.iter().find(|entry| entry.epoch > whole).unwrap().start_offset;
+            assert!(rest.end_offset <= start, "{rest:?}, was {start}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_timestamp_is_that_of_a_record_which_is_there() {
+    let disk = MemoryFileSystem::new();
+    let mut log = open(&disk, &config(), unclean(Offset(0)));
+    let at = |log: &Log, timestamp: i64, key: u8| {
+        let record = NewRecord::new(TimestampMs(timestamp), Bytes::from(vec![key]), Bytes::from_static(b"v"));
+        BatchBuilder::new()
+            .base_offset(log.log_end_offset())
+            .with(record)
+            .finish()
+            .unwrap()
+    };
+    // The newest by its time is the last of its segment, and overwritten by one that is older.
+    for (timestamp, key) in [(500, 1), (700, 2), (9_000, 3)] {
+        let batch = at(&log, timestamp, key);
+        log.append(&[batch], NOW).unwrap();
+    }
+    log.roll(NOW).unwrap();
+    let batch = at(&log, 600, 3);
+    log.append(&[batch], NOW).unwrap();
+    log.roll(NOW).unwrap();
+    log.flush_now().unwrap();
+    assert_eq!(
+        log.max_timestamp_offset().unwrap(),
+        Some((TimestampMs(9_000), Offset(2)))
+    );
+    compact(&mut log);
+    for _ in 0..2 {
+        assert_eq!(log.max_timestamp_offset().unwrap(), Some((TimestampMs(700), Offset(1))));
+        let recovery_point = log.recovery_point();
+        drop(log);
+        log = open(&disk, &config(), unclean(recovery_point));
+    }
+}
+
+#[test]
 fn readers_under_way_end_where_they_began() {
     let disk = MemoryFileSystem::new();
     let (mut log, all) = filled(&disk);

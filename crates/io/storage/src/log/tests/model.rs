@@ -188,7 +188,7 @@ impl Model {
             let (left, right) = (header(&pair[0]), header(&pair[1]));
             if left.leader_epoch < right.leader_epoch {
                 let end = log.end_offset_for_epoch(left.leader_epoch).unwrap();
-                assert_eq!((end.epoch, end.end_offset), (left.leader_epoch, right.base_offset));
+                assert_eq!((end.epoch, end.end_offset), (left.leader_epoch, left.next_offset()));
             }
         }
         assert_eq!(log.end_offset_for_epoch(LeaderEpoch(-1)), None);
