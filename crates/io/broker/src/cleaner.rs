@@ -114,12 +114,17 @@ impl ReplicaManager {
             .run(move || replicas.due(directory, candidates))
             .await;
         for (partition, checkpointed) in due.unwrap_or_default() {
+            if self.logs().health(directory).is_full() {
+                return;
+            }
             self.clean_log(directory, &partition, checkpointed).await;
         }
     }
 
     fn may_clean(&self, partition: &Partition) -> bool {
-        partition.is_cleanable() && !self.is_moving(partition.id())
+        let hosted = self.partition(partition.id());
+        let is_here = hosted.is_some_and(|hosted| std::ptr::eq(Arc::as_ptr(&hosted), partition));
+        is_here && partition.is_cleanable() && !self.is_moving(partition.id())
     }
 
     /// The logs for which a pass is due, each with a recovery point that is written down by now. Blocks on the disk.
@@ -134,7 +139,7 @@ impl ReplicaManager {
             match partition.plan_cleaning(synced, 0) {
                 Ok(Some(_)) => due.push((partition, synced)),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(partition = %partition.id(), %error, "compaction can't be planned"),
+                Err(error) => partition.on_cleaning_failed(&error),
             }
         }
         if !due.is_empty()
@@ -147,7 +152,8 @@ impl ReplicaManager {
     }
 
     async fn clean_log(self: &Arc<Self>, directory: usize, partition: &Arc<Partition>, checkpointed: Offset) {
-        let (planned, key_bytes) = (Arc::clone(partition), self.cleaner.key_bytes());
+        let key_bytes = self.cleaner.key_bytes() / self.logs().directory_count().max(1);
+        let planned = Arc::clone(partition);
         let plan = move || planned.plan_cleaning(checkpointed, key_bytes);
         let Some(Ok(Some(mut cleaning))) = self.pool_of(directory).run(plan).await else {
             return;
@@ -175,6 +181,8 @@ impl ReplicaManager {
                     }
                 }
                 Ok(Passed::Over) => {}
+                // A truncation came between: what was read is no log any more.
+                Err(_) if !partition.is_cleaned_by(&cleaning) => {}
                 Err(error) => partition.on_cleaning_failed(&error),
             }
             // Nobody waits for it.
@@ -211,7 +219,10 @@ impl Partition {
                 }
             }
             CleaningStep::Done(end) => {
+                self.wants_room_to_clean(false);
                 self.on_cleaned(cleaning, end);
+                // Before that it isn't written down (CLEAN-6 of `storage`).
+                self.flush()?;
                 tracing::debug!(partition = %self.id(), %end, "compaction has reached the end");
                 Ok(Passed::Over)
             }
@@ -220,12 +231,14 @@ impl Partition {
 
     fn on_cleaning_failed(&self, error: &LogError) {
         if error.is_full() {
-            tracing::warn!(partition = %self.id(), %error, "no room to compact; tried again later");
-        } else if error.is_storage_fault() || self.health().is_offline() {
+            if !self.wants_room_to_clean(true) {
+                tracing::warn!(partition = %self.id(), %error, "no room to compact; it is tried again until there is");
+            }
+        } else if matches!(error, LogError::Storage { .. } | LogError::Poisoned { .. }) {
             tracing::warn!(partition = %self.id(), %error, "the disk failed in a compaction");
         } else {
             tracing::error!(topic = %self.topic(), partition = %self.id().partition, %error,
-                "this log can't be compacted and will grow until the broker starts anew");
+                "this log can't be compacted and will grow until its configuration changes or the broker starts anew");
             self.mark_uncleanable();
         }
     }

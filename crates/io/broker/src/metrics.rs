@@ -61,6 +61,14 @@ pub struct BrokerMetrics {
     pub cleaner_read_bytes: Counter,
     /// Bytes of the segments that took their place.
     pub cleaner_written_bytes: Counter,
+    /// Groups coordinated here.
+    pub group_count: Gauge,
+    /// Partitions of the offsets topic that are being loaded.
+    pub group_shards_loading: Gauge,
+    /// Seconds that loading one of them took.
+    pub group_load_seconds: Histogram,
+    /// Records that were replayed for it.
+    pub group_loaded_records: Counter,
 }
 
 fn seconds() -> Histogram {
@@ -88,6 +96,10 @@ impl BrokerMetrics {
             cleaner_read_bytes: Counter::default(),
             cleaner_written_bytes: Counter::default(),
             uncleanable_partitions: Gauge::default(),
+            group_count: Gauge::default(),
+            group_shards_loading: Gauge::default(),
+            group_load_seconds: seconds(),
+            group_loaded_records: Counter::default(),
             isr_shrinks: Counter::default(),
             isr_expands: Counter::default(),
             leader_count: Gauge::default(),
@@ -162,6 +174,16 @@ impl BrokerMetrics {
             &self.full_log_directories,
         );
         gauge(
+            "klamm_group_coordinator_groups",
+            "Groups coordinated here",
+            &self.group_count,
+        );
+        gauge(
+            "klamm_group_coordinator_loading_partitions",
+            "Partitions of the offsets topic that are being loaded",
+            &self.group_shards_loading,
+        );
+        gauge(
             "klamm_log_cleaner_uncleanable_partitions_count",
             "Replicas that compaction has given up until the next start",
             &self.uncleanable_partitions,
@@ -188,6 +210,11 @@ impl BrokerMetrics {
             &self.replicated_bytes,
         );
         counter(
+            "klamm_group_coordinator_loaded_records",
+            "Records of the offsets topic that were replayed",
+            &self.group_loaded_records,
+        );
+        counter(
             "klamm_log_cleaner_read_bytes",
             "Bytes of segments that were compacted",
             &self.cleaner_read_bytes,
@@ -206,6 +233,11 @@ impl BrokerMetrics {
             "klamm_server_isr_expands",
             "ISR expansions proposed here",
             &self.isr_expands,
+        );
+        registry.register(
+            "klamm_group_coordinator_load_seconds",
+            "Seconds that loading a partition of the offsets topic took",
+            self.group_load_seconds.clone(),
         );
         registry.register("klamm_network_requests", "Requests by API", self.requests.clone());
         registry.register(

@@ -10,6 +10,7 @@ mod removal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use config::BrokerDefaults;
 use metadata::{ConfigResource, ImageDelta, MetadataImage};
@@ -55,6 +56,9 @@ pub struct ReplicaManager {
     /// One writer of a directory's checkpoints at a time, from gathering to renaming: else an older state could be the last one written.
     /// It remembers what it has written of compaction.
     checkpoints: Vec<Mutex<Option<Vec<CheckpointEntry>>>>,
+    /// Replicas left the directory since its checkpoints were written: those still name them, and a new log of the same name must not
+    /// be taken for what they tell of.
+    left: Vec<AtomicBool>,
     /// Held while replicas are made and removed: one image at a time.
     applying: tokio::sync::Mutex<()>,
     /// Replicas whose log couldn't be made for lack of room.
@@ -80,6 +84,7 @@ impl ReplicaManager {
     ) -> Arc<Self> {
         let checkpoints = (0..logs.directory_count()).map(|_| Mutex::default()).collect();
         let pools = (0..logs.directory_count()).map(|_| pool.another()).collect();
+        let left = (0..logs.directory_count()).map(|_| AtomicBool::new(true)).collect();
         let manager = Arc::new(Self {
             host,
             pools,
@@ -91,6 +96,7 @@ impl ReplicaManager {
             found: Mutex::new(found),
             sorted_out: Mutex::new(false),
             checkpoints,
+            left,
             applying: tokio::sync::Mutex::default(),
             missing: Mutex::default(),
             offline: Mutex::default(),

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::directory_health::DirectoryHealth;
-use crate::file_names::LOG;
+use crate::file_names::{CLEANED, LOG};
 use crate::file_system::{File, FileLock, FileSystem, OpenMode};
 use crate::room::is_full;
 
@@ -80,6 +80,17 @@ impl DirectoryHealth {
             other => self.observe(what, path, other),
         }
     }
+}
+
+/// A segment's `.log`, or one that compaction makes.
+fn holds_records(path: &Path) -> bool {
+    let cleaned = path.extension().is_some_and(|extension| extension == CLEANED);
+    let name = if cleaned {
+        path.with_extension("")
+    } else {
+        path.to_owned()
+    };
+    name.extension().is_some_and(|extension| extension == LOG)
 }
 
 /// Whether the disk is at fault, rather than who called it, or the process.
@@ -167,7 +178,7 @@ impl FileSystem for GuardedFileSystem {
         Ok(Arc::new(GuardedFile {
             inner,
             health: Arc::clone(&self.health),
-            records: path.extension().is_some_and(|extension| extension == LOG),
+            records: holds_records(path),
         }))
     }
 
@@ -248,6 +259,7 @@ mod tests {
         disk.set_capacity(Some(DATA_RESERVE_BYTES + 100));
         files.health.hold_reserve();
         assert!(is_full(&write(&files, "1.log", 200).unwrap_err()));
+        assert!(is_full(&write(&files, "1.log.cleaned", 200).unwrap_err()));
         assert!(files.health.is_full());
         write(&files, "checkpoint", 200).unwrap();
         assert!(files.health.is_full(), "full is no fault");

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use bytes::Bytes;
-use records::{Batch, BatchBuilder, BatchError};
+use records::{Batch, BatchBuilder, BatchError, Record};
 use types::{Offset, TimestampMs};
 
 /// An entry of the table and its control byte; a table that grows holds its old half as well.
@@ -108,26 +108,29 @@ impl<S: BuildHasher + Clone> CompactionPass<S> {
         }
         let horizon = batch.header.delete_horizon();
         let tombstones_go = horizon.is_some_and(|horizon| self.now >= horizon);
-        let (mut kept, mut tombstones) = (Vec::new(), false);
-        for record in batch.records()? {
-            let record = record?;
-            let is_kept = record.offset >= self.end
+        let is_kept = |record: &Record| {
+            record.offset >= self.end
                 || match &record.key {
                     None => false,
                     Some(key) if self.last.is_superseded(key, record.offset) => false,
                     Some(_) => record.value.is_some() || !tombstones_go,
-                };
-            if is_kept {
+                }
+        };
+        // Twice through, so that the records needn't be held.
+        let records = batch.records()?;
+        let (mut kept, mut tombstones) = (0, false);
+        for record in records.clone() {
+            let record = record?;
+            if is_kept(&record) {
                 tombstones |= record.value.is_none();
-                kept.push(record);
+                kept += 1;
             }
         }
-        let all = usize::try_from(batch.header.record_count).is_ok_and(|count| count == kept.len());
         let horizon_due = tombstones && horizon.is_none();
-        if kept.is_empty() && !header_needed {
+        if kept == 0 && !header_needed {
             return Ok(Compacted::Gone);
         }
-        if all && !horizon_due {
+        if batch.header.record_count == kept && !horizon_due {
             return Ok(Compacted::Kept);
         }
         let mut rewritten = BatchBuilder::retaining(&batch.header)?;
@@ -135,8 +138,11 @@ impl<S: BuildHasher + Clone> CompactionPass<S> {
             let horizon = self.now.0.saturating_add(self.delete_retention_ms);
             rewritten = rewritten.delete_horizon(TimestampMs(horizon));
         }
-        for record in &kept {
-            rewritten.retain(record);
+        for record in records {
+            let record = record?;
+            if is_kept(&record) {
+                rewritten.retain(&record);
+            }
         }
         Ok(Compacted::Rewritten(rewritten.finish()?))
     }
@@ -219,6 +225,35 @@ mod tests {
             assert_eq!(header.compression().unwrap(), codec);
             assert_eq!(pass.compact(&second, false).unwrap(), Compacted::Kept);
         }
+    }
+
+    #[test]
+    fn headers_stay_as_they_are() {
+        let headers = vec![
+            records::RecordHeader {
+                key: Bytes::from_static(b"h"),
+                value: None,
+            };
+            20_000
+        ];
+        let mut builder = BatchBuilder::new().compression(Compression::Zstd);
+        for key in [1, 1, 2] {
+            builder.append(NewRecord {
+                timestamp: TimestampMs(1),
+                key: Some(Bytes::from(vec![key])),
+                value: Some(Bytes::from_static(b"v")),
+                headers: headers.clone(),
+            });
+        }
+        let original = Batch::parse(&builder.finish().unwrap()).unwrap();
+        let Compacted::Rewritten(bytes) = pass(3, NOW, &[&original]).compact(&original, false).unwrap() else {
+            panic!("not rewritten");
+        };
+        let rewritten = Batch::parse(&bytes).unwrap();
+        for record in rewritten.records().unwrap() {
+            assert!(record.unwrap().headers.iter().eq(headers.iter().cloned()));
+        }
+        assert_eq!(rewritten.header.record_count, 2);
     }
 
     #[test]

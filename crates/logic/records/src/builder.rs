@@ -207,7 +207,17 @@ impl BatchBuilder {
     /// Adds a record at the next offset.
     pub fn append(&mut self, record: NewRecord) {
         match i32::try_from(self.next_offset_delta) {
-            Ok(offset_delta) => self.write(offset_delta, &record),
+            Ok(offset_delta) => self.write(
+                offset_delta,
+                (record.timestamp, record.key.as_deref(), record.value.as_deref()),
+                |body| {
+                    put_varint(body, i32::try_from(record.headers.len()).unwrap_or(i32::MAX));
+                    record
+                        .headers
+                        .iter()
+                        .all(|header| put_bytes(body, Some(&header.key)) && put_bytes(body, header.value.as_deref()))
+                },
+            ),
             Err(_) => self.refused = self.refused.or(Some("too many records")),
         }
     }
@@ -216,24 +226,14 @@ impl BatchBuilder {
     pub fn retain(&mut self, record: &Record) {
         let delta = record.offset.0.checked_sub(self.header.base_offset.0);
         match delta.and_then(|delta| i32::try_from(delta).ok()) {
-            Some(delta) if i64::from(delta) >= self.next_offset_delta => {
-                let Record {
-                    timestamp,
-                    key,
-                    value,
-                    headers,
-                    offset: _,
-                } = record.clone();
-                self.write(
-                    delta,
-                    &NewRecord {
-                        timestamp,
-                        key,
-                        value,
-                        headers,
-                    },
-                );
-            }
+            Some(delta) if i64::from(delta) >= self.next_offset_delta => self.write(
+                delta,
+                (record.timestamp, record.key.as_deref(), record.value.as_deref()),
+                |body| {
+                    body.extend_from_slice(&record.headers.0);
+                    true
+                },
+            ),
             _ => {
                 self.refused = self
                     .refused
@@ -242,19 +242,20 @@ impl BatchBuilder {
         }
     }
 
-    fn write(&mut self, offset_delta: i32, record: &NewRecord) {
-        let base = *self.base_timestamp.get_or_insert(record.timestamp);
+    fn write(
+        &mut self,
+        offset_delta: i32,
+        (timestamp, key, value): (TimestampMs, Option<&[u8]>, Option<&[u8]>),
+        put_headers: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) {
+        let base = *self.base_timestamp.get_or_insert(timestamp);
         let mut body = Vec::new();
         body.push(0);
-        put_varlong(&mut body, record.timestamp.0.wrapping_sub(base.0));
+        put_varlong(&mut body, timestamp.0.wrapping_sub(base.0));
         put_varint(&mut body, offset_delta);
-        let mut fits = put_bytes(&mut body, record.key.as_deref());
-        fits &= put_bytes(&mut body, record.value.as_deref());
-        put_varint(&mut body, i32::try_from(record.headers.len()).unwrap_or(i32::MAX));
-        for header in &record.headers {
-            fits &= put_bytes(&mut body, Some(&header.key));
-            fits &= put_bytes(&mut body, header.value.as_deref());
-        }
+        let mut fits = put_bytes(&mut body, key);
+        fits &= put_bytes(&mut body, value);
+        fits &= put_headers(&mut body);
         match i32::try_from(body.len()) {
             Ok(length) if fits => put_varint(&mut self.payload, length),
             _ => self.refused = self.refused.or(Some("a record of 2 GiB or more")),
@@ -262,7 +263,7 @@ impl BatchBuilder {
         self.payload.append(&mut body);
         self.records += 1;
         self.next_offset_delta = i64::from(offset_delta) + 1;
-        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
     }
 
     /// Records so far.

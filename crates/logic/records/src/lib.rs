@@ -32,5 +32,5 @@ pub use compression::{MAX_DECOMPRESSED_BYTES, compress, decompress};
 pub use control::{ControlRecordType, EndTransactionMarker};
 pub use error::BatchError;
 pub use header::{BATCH_HEADER_BYTES, BatchHeader, LOG_OVERHEAD_BYTES, MAGIC_V2, NO_SEQUENCE, NO_TIMESTAMP};
-pub use record::{Record, RecordHeader, Records};
+pub use record::{EncodedHeaders, Record, RecordHeader, Records};
 pub use stamp::{stamp, stamp_log_append_time};

@@ -25,7 +25,21 @@ pub struct Record {
     /// The value; `None` is a tombstone.
     pub value: Option<Bytes>,
     /// Headers in the producer's order.
-    pub headers: Vec<RecordHeader>,
+    pub headers: EncodedHeaders,
+}
+
+/// A record's headers as they stand in the batch, their number first; checked. Decoded, each takes thirty times the bytes that it may
+/// have here, so that a small batch could take gigabytes (REC-1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedHeaders(pub(crate) Bytes);
+
+impl EncodedHeaders {
+    /// The headers, one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = RecordHeader> + use<> {
+        let mut reader = Reader::new(self.0.clone());
+        let count = reader.varint().and_then(|count| usize::try_from(count).ok());
+        (0..count.unwrap_or(0)).map_while(move |_| header(&mut reader).ok())
+    }
 }
 
 /// A record's header.
@@ -92,7 +106,8 @@ impl Records {
         }
         let key = body.nullable_bytes().ok_or("bad key length")?;
         let value = body.nullable_bytes().ok_or("bad value length")?;
-        let headers = headers(&mut body)?;
+        let headers = EncodedHeaders(body.rest());
+        check_headers(&mut body)?;
         if body.left() > 0 {
             return Err("bytes after the last header");
         }
@@ -110,25 +125,28 @@ impl Records {
     }
 }
 
-fn headers(body: &mut Reader) -> Result<Vec<RecordHeader>, &'static str> {
+fn check_headers(body: &mut Reader) -> Result<(), &'static str> {
     let count = body
         .varint()
         .and_then(|count| usize::try_from(count).ok())
         .ok_or("bad header count")?;
-    // The least header takes two bytes: a count that the bytes can't hold never allocates.
+    // The least header takes two bytes.
     if count > body.left() / 2 {
         return Err("more headers than bytes");
     }
-    let mut headers = Vec::with_capacity(count);
     for _ in 0..count {
-        let key = body
-            .nullable_bytes()
-            .ok_or("bad header key length")?
-            .ok_or("null header key")?;
-        let value = body.nullable_bytes().ok_or("bad header value length")?;
-        headers.push(RecordHeader { key, value });
+        header(body)?;
     }
-    Ok(headers)
+    Ok(())
+}
+
+fn header(body: &mut Reader) -> Result<RecordHeader, &'static str> {
+    let key = body
+        .nullable_bytes()
+        .ok_or("bad header key length")?
+        .ok_or("null header key")?;
+    let value = body.nullable_bytes().ok_or("bad header value length")?;
+    Ok(RecordHeader { key, value })
 }
 
 impl Iterator for Records {

@@ -59,6 +59,11 @@ impl Reader {
         Some(taken)
     }
 
+    /// All that is left, which stays to be read.
+    pub(crate) fn rest(&self) -> Bytes {
+        self.bytes.slice(self.at..)
+    }
+
     /// A length and that many bytes; a negative length is null.
     pub(crate) fn nullable_bytes(&mut self) -> Option<Option<Bytes>> {
         match usize::try_from(self.varint()?) {

@@ -49,6 +49,7 @@ impl GroupCoordinator {
         let settings = ShardSettings {
             group: group_config(config),
             commit_timeout: config.offsets_commit_timeout,
+            metrics: Arc::clone(&replicas.host().metrics),
         };
         Arc::new(Self {
             replicas,
@@ -165,7 +166,15 @@ impl GroupCoordinator {
         let clock = ShardClock::new(&*self.host().clock);
         let name = format!("{OFFSETS_TOPIC}-{}", id.partition);
         let images = Arc::clone(self.replicas.host());
-        let task = ShardTask::new(name, log, images, clock, self.settings, queued, Arc::clone(&state));
+        let task = ShardTask::new(
+            name,
+            log,
+            images,
+            clock,
+            self.settings.clone(),
+            queued,
+            Arc::clone(&state),
+        );
         tokio::spawn(task.run());
         ShardHandle {
             topic_id: id.topic_id,

@@ -18,6 +18,7 @@ mod loader;
 mod partition_log;
 mod request;
 mod shard_clock;
+mod shard_metrics;
 mod shard_task;
 #[cfg(test)]
 mod tests;

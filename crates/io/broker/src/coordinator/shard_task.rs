@@ -21,6 +21,8 @@ use super::image_view::{ImageSource, ImageView};
 use super::loader::{LoadError, load, replay};
 use super::request::GroupRequest;
 use super::shard_clock::ShardClock;
+use super::shard_metrics::ShardMetrics;
+use crate::metrics::BrokerMetrics;
 
 /// Operations that wait for a shard. A client whose request doesn't fit waits for its place (and its deadline).
 pub(super) const QUEUED_OPERATIONS: usize = 1_024;
@@ -84,11 +86,13 @@ pub(super) struct Operation {
 }
 
 /// A shard's limits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ShardSettings {
     pub(super) group: GroupConfig,
     /// `offsets.commit.timeout.ms`: how long an answer waits for the replicas.
     pub(super) commit_timeout: Duration,
+    /// The broker's.
+    pub(super) metrics: Arc<BrokerMetrics>,
 }
 
 /// Owns one shard.
@@ -108,6 +112,7 @@ pub(super) struct ShardTask {
     next_token: u64,
     held: HeldReplies,
     high_watermark: Offset,
+    metrics: ShardMetrics,
 }
 
 impl ShardTask {
@@ -126,10 +131,11 @@ impl ShardTask {
             images,
             cluster: ImageView::default(),
             clock,
+            metrics: ShardMetrics::new(Arc::clone(&settings.metrics)),
+            shard: GroupShard::new(settings.group),
             settings,
             operations,
             state,
-            shard: GroupShard::new(settings.group),
             waiting: HashMap::new(),
             next_token: 0,
             held: HeldReplies::default(),
@@ -155,6 +161,8 @@ impl ShardTask {
                     self.cluster.update(self.images.image());
                     let effects = self.shard.on_load_finished(self.clock.now(), &self.cluster);
                     self.execute(effects);
+                    self.metrics.on_loaded(records, began.elapsed());
+                    self.metrics.count(&self.shard);
                     tracing::info!(
                         shard = self.name,
                         records,
@@ -197,6 +205,7 @@ impl ShardTask {
             }
         }
         self.on_time();
+        self.metrics.count(&self.shard);
         true
     }
 

@@ -19,12 +19,14 @@ use super::image_view::ImageSource;
 use super::shard_clock::ShardClock;
 use super::shard_task::{Operation, Phase, ShardSettings, ShardState, ShardTask};
 use crate::clock::Clock;
+use crate::metrics::BrokerMetrics;
 
 /// A log in memory, whose high watermark moves when the test says so.
 #[derive(Debug, Default)]
 struct FakeLog {
     inner: Mutex<Inner>,
     changed: Notify,
+    metrics: Arc<BrokerMetrics>,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +140,7 @@ impl Shard {
         let settings = ShardSettings {
             group: GroupConfig::default(),
             commit_timeout: Duration::from_secs(5),
+            metrics: Arc::clone(&log.metrics),
         };
         let log = Arc::clone(log);
         let task = ShardTask::new(
@@ -218,6 +221,37 @@ fn error_of(answer: Answer) -> ErrorCode {
         Answer::Heartbeat(answer) => answer.error,
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_of_groups_and_of_how_they_were_loaded() {
+    let log: Arc<FakeLog> = Arc::default();
+    let metrics = Arc::clone(&log.metrics);
+    let seen = || {
+        (
+            metrics.group_shards_loading.get(),
+            metrics.group_count.get(),
+            metrics.group_loaded_records.get(),
+        )
+    };
+    let first = Shard::start(&log);
+    assert_eq!(seen(), (1, 0, 0));
+    first.active().await;
+    assert_eq!(seen(), (0, 0, 0));
+    let answered = first.commit(7).await;
+    log.commit_all();
+    answered.await.unwrap();
+    // The step is over when another one is.
+    assert_eq!(first.committed_offset().await, Offset(7));
+    assert_eq!(seen(), (0, 1, 0));
+    log.depose();
+    first.task.await.unwrap();
+    assert_eq!(seen(), (0, 0, 0));
+    log.inner.lock().deposed = false;
+    let second = Shard::start(&log);
+    second.active().await;
+    assert_eq!(second.committed_offset().await, Offset(7));
+    assert_eq!(seen(), (0, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,9 +23,14 @@ impl Partition {
             .is_some_and(|rules| rules.roll_bytes.is_some())
     }
 
-    /// Whether compaction has given the log up, until the process starts anew.
+    /// Whether compaction has given the log up, until the configuration changes or the process starts anew.
     pub(crate) fn is_uncleanable(&self) -> bool {
         self.uncleanable.load(Ordering::Acquire)
+    }
+
+    /// Whether the last pass lacked room; `now`: whether this one does.
+    pub(crate) fn wants_room_to_clean(&self, now: bool) -> bool {
+        self.cleaning_wants_room.swap(now, Ordering::AcqRel)
     }
 
     pub(crate) fn mark_uncleanable(&self) {
@@ -103,6 +108,12 @@ impl Partition {
     /// A pass is over: all below `end` is compacted.
     pub(crate) fn on_cleaned(&self, cleaning: &Cleaning, end: Offset) {
         self.lock().log.on_cleaned(cleaning, end);
+    }
+
+    /// Whether the log is still the one that the pass reads.
+    pub(crate) fn is_cleaned_by(&self, cleaning: &Cleaning) -> bool {
+        let state = self.lock();
+        !state.retired && state.log.is_cleaned_by(cleaning)
     }
 
     /// For the checkpoint: below it the log is compacted. `None` where nothing is.

@@ -95,6 +95,7 @@ pub struct Partition {
     turn: AtomicU64,
     /// Compaction has given the log up.
     uncleanable: AtomicBool,
+    cleaning_wants_room: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -223,6 +224,7 @@ impl Partition {
             behind: AtomicBool::new(false),
             turn: AtomicU64::new(0),
             uncleanable: AtomicBool::new(false),
+            cleaning_wants_room: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }

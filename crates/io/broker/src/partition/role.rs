@@ -133,6 +133,7 @@ impl Partition {
     /// The topic's configuration changed.
     pub fn apply_settings(&self, settings: PartitionSettings) {
         let settings = Arc::new(settings);
+        self.uncleanable.store(false, Ordering::Release);
         let wakes = {
             let mut state = self.lock();
             state.log.set_config(settings.log.clone());

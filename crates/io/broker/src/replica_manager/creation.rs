@@ -100,11 +100,17 @@ impl ReplicaManager {
         let mut jobs = Vec::new();
         for (directory, wanted) in self.wanted_logs(image, ids, settings) {
             let (logs, now) = (Arc::clone(&self.logs), self.host.clock.now());
+            let replicas = Arc::clone(self);
             let make = move || {
+                // Without room the logs can't be made either, and are tried again.
+                let forgotten = replicas.forget_left(directory);
                 let make = |wanted: WantedLog| {
                     let log = logs.create(directory, &wanted.name, wanted.id, wanted.config, now);
                     (wanted.id, log)
                 };
+                if let Err(error) = forgotten {
+                    tracing::warn!(%error, "checkpoints still name replicas that are gone");
+                }
                 wanted.into_iter().map(make).collect::<Vec<_>>()
             };
             let making = self.pool_of(directory).run(make);

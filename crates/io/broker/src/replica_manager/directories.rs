@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metadata::proto::PartitionId;
@@ -29,6 +30,22 @@ impl ReplicaManager {
     /// The disk's.
     pub fn write_checkpoints(&self, directory: usize) -> Result<(), LogManagerError> {
         self.write_checkpoints_with(directory, None)
+    }
+
+    /// Has the checkpoints tell nothing of replicas that have left. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn forget_left(&self, directory: usize) -> Result<(), LogManagerError> {
+        let Some(left) = self
+            .left
+            .get(directory)
+            .filter(|left| left.swap(false, Ordering::AcqRel))
+        else {
+            return Ok(());
+        };
+        self.write_checkpoints(directory)
+            .inspect_err(|_| left.store(true, Ordering::Release))
     }
 
     /// The same, and of a replica that is about to lie there, synced to its end.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metadata::MetadataImage;
@@ -79,6 +80,9 @@ impl ReplicaManager {
 
     async fn retire_directories(self: &Arc<Self>, retiring: BTreeMap<usize, Vec<Retiring>>) {
         for (directory, retiring) in retiring {
+            if let Some(left) = self.left.get(directory) {
+                left.store(true, Ordering::Release);
+            }
             let logs = Arc::clone(&self.logs);
             let delays: Vec<Duration> = retiring.iter().map(|retiring| retiring.delay).collect();
             let retire = move || {

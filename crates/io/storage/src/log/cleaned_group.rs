@@ -91,6 +91,12 @@ impl Log {
         let Some(first) = self.place_of(group) else {
             return Ok((false, None));
         };
+        // As long as this hasn't happened nothing has, and it may be tried again.
+        let (cleaned, swap) = (
+            cleaned_file(&self.directory, group.closed.base_offset, LOG),
+            segment_file(&self.directory, group.closed.base_offset, LOG_SWAP),
+        );
+        self.file_system.rename(&cleaned, &swap).during("rename", &cleaned)?;
         let installed = self.swap(group, first);
         self.poisoning(installed).map(|deletion| (true, deletion))
     }
@@ -115,7 +121,6 @@ impl Log {
         let rename = |from: PathBuf, to: PathBuf| fs.rename(&from, &to).during("rename", &from);
         let place = |suffix| segment_file(&self.directory, base_offset, suffix);
         let cleaned = |suffix| cleaned_file(&self.directory, base_offset, suffix);
-        rename(cleaned(LOG), place(LOG_SWAP))?;
         rename(cleaned(INDEX), place(INDEX))?;
         rename(cleaned(TIME_INDEX), place(TIME_INDEX))?;
         let transactions = place(TXN_INDEX);

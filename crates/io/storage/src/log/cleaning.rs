@@ -8,22 +8,26 @@
 //! - CLEAN-2: a rewritten segment keeps its base offset and ends where its group ended, so that segments go on joining (REC-2).
 //! - CLEAN-3: a pass that fails, or that retention or a truncation overtakes, has changed whole groups or nothing.
 //! - CLEAN-4: what isn't understood is kept: a damaged batch, or one of a transaction, ends the pass.
+//! - CLEAN-5: it never takes the last room.
+//! - CLEAN-6: that something is compacted is written down when no power cut can bring back what was: else a later pass would take old
+//!   records for compacted ones, and drop the tombstone that hides them.
 
 use std::collections::HashMap;
 use std::hash::RandomState;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use partition::compaction::{Compacted, CompactionPass, LastOffsets};
+use partition::compaction::{Compacted, CompactionPass};
 use records::Batch;
 use types::{Offset, ProducerId, TimestampMs};
 
+use crate::directory_health::RESUME_BYTES;
 use crate::file_names::{LOG, segment_file};
 use crate::file_system::{FileSystem, OpenMode};
-use crate::log::Log;
 use crate::log::cleaned_group::{CleanedGroup, Replaced};
 use crate::log::flush::FlushState;
-use crate::log_config::{CompactionConfig, LogConfig};
+use crate::log_config::LogConfig;
 use crate::log_error::{LogError, StorageContext};
 use crate::segment::scan::{Located, SegmentScan};
 use crate::segment::{ActiveSegment, ClosedSegment};
@@ -32,51 +36,37 @@ use crate::segment::{ActiveSegment, ClosedSegment};
 const WRITE_BYTES: usize = 256 << 10;
 /// So much is synced at a time: a sync of a whole segment could take so long that the disk looks hung.
 const SYNC_BYTES: u64 = 8 << 20;
-const MILLION: u128 = 1_000_000;
-
-/// What a pass has to know.
-#[derive(Debug, Clone, Copy)]
-pub struct CleaningInput {
-    /// The time.
-    pub now: TimestampMs,
-    /// Nothing from here on is compacted.
-    pub high_watermark: Offset,
-    /// The recovery point as the directory's checkpoint has it: a start scans nothing below.
-    pub checkpointed: Offset,
-    /// Memory for keys.
-    pub key_bytes_max: usize,
-}
 
 /// A pass over a log. See the module for its invariants.
 #[derive(Debug)]
 #[must_use = "nothing is compacted until it is stepped through"]
 pub struct Cleaning {
-    file_system: Arc<dyn FileSystem>,
-    directory: PathBuf,
-    flush: Arc<FlushState>,
-    generation: u64,
-    config: LogConfig,
-    first_dirty: Offset,
-    pass: CompactionPass<RandomState>,
+    pub(super) file_system: Arc<dyn FileSystem>,
+    pub(super) directory: PathBuf,
+    pub(super) flush: Arc<FlushState>,
+    pub(super) generation: u64,
+    pub(super) config: LogConfig,
+    pub(super) first_dirty: Offset,
+    pub(super) pass: CompactionPass<RandomState>,
     /// The batches that tell their producers' last sequences.
-    last_of_producers: HashMap<ProducerId, Offset>,
+    pub(super) last_of_producers: HashMap<ProducerId, Offset>,
     /// All of the log below the pass's end, oldest first.
-    segments: Vec<Source>,
+    pub(super) segments: Vec<Source>,
     /// Segments that are done with in this stage.
-    done: usize,
-    stage: Stage,
+    pub(super) done: usize,
+    pub(super) stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Source {
-    base_offset: Offset,
-    end: Offset,
-    size_bytes: u64,
-    created: TimestampMs,
+pub(super) struct Source {
+    pub(super) base_offset: Offset,
+    pub(super) end: Offset,
+    pub(super) size_bytes: u64,
+    pub(super) created: TimestampMs,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// Keys are noted.
     Note(Option<SegmentScan>),
     /// A group is written.
@@ -84,7 +74,7 @@ enum Stage {
 }
 
 #[derive(Debug)]
-struct Writing {
+pub(super) struct Writing {
     /// Segments from `done` on.
     count: usize,
     /// Which of them is read.
@@ -110,136 +100,6 @@ pub enum CleaningStep {
     Done(Offset),
 }
 
-impl Log {
-    /// Everything below was compacted by earlier passes.
-    #[must_use]
-    pub fn first_dirty_offset(&self) -> Offset {
-        self.first_dirty.max(self.log_start_offset).min(self.log_end_offset)
-    }
-
-    /// [`Log::first_dirty_offset`] for the checkpoint; `None` where nothing was compacted.
-    #[must_use]
-    pub fn cleaned_up_to(&self) -> Option<Offset> {
-        let cleaned = self.first_dirty_offset();
-        (cleaned > self.log_start_offset).then_some(cleaned)
-    }
-
-    /// A pass has reached so far, or had, before this process (`cleaner-offset-checkpoint`). One that lies outside the log says
-    /// nothing.
-    pub fn set_first_dirty_offset(&mut self, offset: Offset) {
-        let within = offset >= self.log_start_offset && offset <= self.log_end_offset;
-        self.first_dirty = if within { offset } else { self.log_start_offset };
-    }
-
-    /// Whether the active segment is to be closed (and synced) first, for it alone is so large that it should be compacted.
-    #[must_use]
-    pub fn wants_roll_for_cleaning(&self, high_watermark: Offset) -> bool {
-        let limit = self.config.compaction.as_ref().and_then(|config| config.roll_bytes);
-        limit.is_some_and(|limit| self.active.size_bytes >= limit) && high_watermark > self.active.base_offset
-    }
-
-    /// A pass over this log, when one is due.
-    ///
-    /// # Errors
-    /// `Storage`.
-    pub fn plan_cleaning(&self, input: CleaningInput) -> Result<Option<Cleaning>, LogError> {
-        let Some(rules) = self.config.compaction.as_ref().filter(|_| !self.is_poisoned()) else {
-            return Ok(None);
-        };
-        let segments = self.cleanable_segments(rules, input)?;
-        let first_dirty = self.first_dirty_offset();
-        let (dirty, clean): (Vec<Source>, Vec<Source>) =
-            segments.iter().copied().partition(|segment| segment.end > first_dirty);
-        let Some((first, end)) = dirty.first().zip(dirty.last().map(|last| last.end)) else {
-            return Ok(None);
-        };
-        let size = |segments: &[Source]| {
-            segments
-                .iter()
-                .map(|segment| u128::from(segment.size_bytes))
-                .sum::<u128>()
-        };
-        let (dirty_bytes, clean_bytes) = (size(&dirty), size(&clean));
-        let limit = u128::from(rules.min_dirty_millionths) * (dirty_bytes + clean_bytes);
-        if dirty_bytes * MILLION <= limit && !self.is_overdue(first.base_offset, rules, input.now)? {
-            return Ok(None);
-        }
-        let last_of_producers = self.producers.entries().filter_map(|entry| {
-            let last = entry.last_batch()?;
-            Some((entry.producer_id, last.last_offset))
-        });
-        Ok(Some(Cleaning {
-            file_system: Arc::clone(&self.file_system),
-            directory: self.directory.clone(),
-            flush: Arc::clone(&self.flush),
-            generation: self.generation,
-            config: self.config.clone(),
-            first_dirty,
-            pass: CompactionPass {
-                last: LastOffsets::new(RandomState::new(), RandomState::new(), input.key_bytes_max),
-                end,
-                now: input.now,
-                delete_retention_ms: rules.delete_retention_ms,
-            },
-            last_of_producers: last_of_producers.collect(),
-            // What is noted first: those before it are clean.
-            done: clean.len(),
-            segments,
-            stage: Stage::Note(None),
-        }))
-    }
-
-    /// A pass has ended: everything below `end` is compacted.
-    pub fn on_cleaned(&mut self, cleaning: &Cleaning, end: Offset) {
-        if Arc::ptr_eq(&self.flush, &cleaning.flush) && self.generation == cleaning.generation {
-            self.first_dirty = self.first_dirty.max(end);
-        }
-    }
-
-    /// The closed segments that may be compacted (CLEAN-1).
-    fn cleanable_segments(&self, rules: &CompactionConfig, input: CleaningInput) -> Result<Vec<Source>, LogError> {
-        let undecided = self.producers.first_undecided_offset().unwrap_or(Offset(i64::MAX));
-        let bound = input
-            .high_watermark
-            .min(input.checkpointed)
-            .min(self.recovery_point)
-            .min(undecided);
-        let mut segments = Vec::new();
-        for (at, segment) in self.closed.iter().enumerate() {
-            let end = self.end_of_closed(at);
-            if end > bound || segment.unsynced.is_some() {
-                break;
-            }
-            let age_ms = input.now.0.saturating_sub(self.largest_timestamp(segment)?.0);
-            if rules.min_lag_ms > 0 && age_ms < rules.min_lag_ms {
-                break;
-            }
-            segments.push(Source {
-                base_offset: segment.base_offset,
-                end,
-                size_bytes: segment.size_bytes,
-                created: segment.created,
-            });
-        }
-        Ok(segments)
-    }
-
-    /// Whether the segment's first record has waited for `max.compaction.lag.ms`.
-    fn is_overdue(&self, base_offset: Offset, rules: &CompactionConfig, now: TimestampMs) -> Result<bool, LogError> {
-        if rules.max_lag_ms == i64::MAX {
-            return Ok(false);
-        }
-        let Some(segment) = self.closed.iter().find(|segment| segment.base_offset == base_offset) else {
-            return Ok(false);
-        };
-        let path = segment_file(&self.directory, base_offset, LOG);
-        let first =
-            SegmentScan::new(self.closed_file(segment)?, path, 0, segment.size_bytes, base_offset).next_header()?;
-        let appended = first.map(|first| first.header.max_timestamp).filter(|at| at.0 >= 0);
-        Ok(now.0.saturating_sub(appended.unwrap_or(segment.created).0) > rules.max_lag_ms)
-    }
-}
-
 impl Cleaning {
     /// Reads about so many bytes. Blocks on the disk.
     ///
@@ -251,7 +111,7 @@ impl Cleaning {
             Stage::Write(_) => self.write(bytes),
         };
         match step {
-            Err(LogError::Storage { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(LogError::Storage { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Ok(CleaningStep::Overtaken)
             }
             step => step,
@@ -346,8 +206,10 @@ impl Cleaning {
     }
 
     fn begin_group(&self, first: &Source) -> Result<Box<Writing>, LogError> {
+        let count = self.group();
+        self.check_room(count)?;
         Ok(Box::new(Writing {
-            count: self.group(),
+            count,
             at: 0,
             scan: self.open(first)?,
             output: ActiveSegment::create_cleaned(
@@ -360,6 +222,24 @@ impl Cleaning {
             unsynced: 0,
             changed: false,
         }))
+    }
+
+    /// CLEAN-5: old and new lie beside each other for a while. That isn't begun where it would leave no room for what clients write.
+    fn check_room(&self, count: usize) -> Result<(), LogError> {
+        let group = self.segments.iter().skip(self.done).take(count);
+        let needed = group
+            .map(|segment| segment.size_bytes)
+            .sum::<u64>()
+            .saturating_add(RESUME_BYTES);
+        let free = self
+            .file_system
+            .free_bytes(&self.directory)
+            .during("stat", &self.directory)?;
+        if free < needed {
+            let reason = format!("compaction wants {needed} bytes, {free} are free");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, reason)).during("write", &self.directory);
+        }
+        Ok(())
     }
 
     /// Writes groups.

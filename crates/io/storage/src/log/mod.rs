@@ -4,6 +4,7 @@ mod append;
 pub(crate) mod cached_file;
 mod cleaned_group;
 mod cleaning;
+mod cleaning_plan;
 mod epoch_cache;
 mod flush;
 pub(crate) mod open;
@@ -22,7 +23,8 @@ mod truncate;
 
 pub use append::{AppendOutcome, BegunAppend, PendingAppend};
 pub use cleaned_group::CleanedGroup;
-pub use cleaning::{Cleaning, CleaningInput, CleaningStep};
+pub use cleaning::{Cleaning, CleaningStep};
+pub use cleaning_plan::CleaningInput;
 pub use epoch_cache::EpochEntry;
 pub use flush::{FlushTask, Flushed, FlushesEnd};
 pub use open::OpenInput;

@@ -100,6 +100,7 @@ impl Log {
             names_version: u64::from(unsynced_names),
             names_synced: 0,
             first_dirty: start,
+            first_dirty_names: 0,
             cleanings: 0,
             directory_synced: !unsynced_names,
             generation: 0,
@@ -162,7 +163,7 @@ fn tidy(fs: &dyn FileSystem, directory: &Path) -> Result<Vec<Offset>, LogError> 
     let mut bases: Vec<Offset> = names.iter().filter_map(|name| parse_segment_file(name, LOG)).collect();
     bases.sort_unstable();
     for name in &names {
-        let interrupted = [DELETED, "tmp", CLEANED]
+        let interrupted = [DELETED, "tmp", CLEANED, "swap"]
             .iter()
             .any(|suffix| name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.')));
         let orphan = [INDEX, TIME_INDEX, TXN_INDEX]

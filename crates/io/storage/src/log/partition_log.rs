@@ -67,6 +67,8 @@ pub struct Log {
     pub(crate) names_synced: u64,
     /// Below it every key stands once at most; above, nothing was compacted yet.
     pub(crate) first_dirty: Offset,
+    /// The version of the names that has to be durable before `first_dirty` may be written down.
+    pub(crate) first_dirty_names: u64,
     /// Counts changes of closed segments, for those who copy them.
     pub(crate) cleanings: u64,
     /// Counts truncations, as in `FlushProgress`.

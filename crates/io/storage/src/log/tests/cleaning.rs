@@ -10,7 +10,7 @@ use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TimestampMs};
 
 use super::{DIRECTORY, NOW, clean, open, read_all, unclean};
 use crate::log::{Cleaning, CleaningInput, CleaningStep};
-use crate::testing::MemoryFileSystem;
+use crate::testing::{MemoryFileSystem, Operation};
 use crate::{CompactionConfig, FileSystem, Log, LogConfig, LogError};
 
 fn rules() -> CompactionConfig {
@@ -160,6 +160,59 @@ fn segments_shrink_into_one_and_the_log_reads_as_before() {
         assert_eq!(read_all(&log, Offset(0), 500), found);
         assert!(log.find_by_timestamp(TimestampMs(1)).unwrap().is_some());
     }
+}
+
+#[test]
+fn what_a_power_cut_brings_back_does_not_count_as_compacted() {
+    let mut brought_back = 0;
+    for seed in 0..40 {
+        let disk = MemoryFileSystem::new();
+        let mut log = open(&disk, &config(), unclean(Offset(0)));
+        append(&mut log, 1, &[(1, Some(1))]).unwrap();
+        append(&mut log, 1, &[(1, None)]).unwrap();
+        log.roll(NOW).unwrap();
+        append(&mut log, 1, &[(2, Some(2))]).unwrap();
+        log.flush_now().unwrap();
+        compact(&mut log);
+        let checkpoint = log.cleaned_up_to();
+        assert_eq!(checkpoint, None, "its names aren't durable");
+        let recovery_point = log.recovery_point();
+        drop(log);
+        disk.power_cut(seed);
+
+        let mut log = open(&disk, &config(), unclean(recovery_point));
+        brought_back += i32::from(count(&read_all(&log, Offset(0), 500)) == 3);
+        // Two more passes, the second after the tombstone's time.
+        let mut now = NOW;
+        for _ in 0..2 {
+            append(&mut log, 1, &[(3, Some(3))]).unwrap();
+            log.roll(now).unwrap();
+            log.flush_now().unwrap();
+            let later = CleaningInput { now, ..input(&log) };
+            if let Some(cleaning) = log.plan_cleaning(later).unwrap() {
+                run(&mut log, cleaning, 300).unwrap();
+            }
+            log.flush_now().unwrap();
+            assert_eq!(log.cleaned_up_to(), Some(log.first_dirty_offset()));
+            now = now.plus_ms(10_000);
+        }
+        let end = log.log_end_offset();
+        assert_eq!(table(&read_all(&log, Offset(0), 500), end).get(&1), None, "seed {seed}");
+    }
+    assert!((1..40).contains(&brought_back), "{brought_back}");
+}
+
+#[test]
+fn a_swap_that_cannot_begin_is_tried_again() {
+    let disk = MemoryFileSystem::new();
+    let (mut log, all) = filled(&disk);
+    disk.fail(Operation::Rename, "log.cleaned", std::io::ErrorKind::StorageFull);
+    let cleaning = log.plan_cleaning(input(&log)).unwrap().unwrap();
+    let failed = run(&mut log, cleaning, 1000).unwrap_err();
+    assert!(failed.is_full() && !log.is_poisoned(), "{failed}");
+    disk.heal();
+    assert_eq!(read_all(&log, Offset(0), 500), all);
+    assert!(compact(&mut log) > 0);
 }
 
 #[test]
@@ -505,6 +558,11 @@ fn ends_by(batch: &Bytes, end: Offset) -> bool {
 }
 
 impl Known {
+    /// The checkpoint is written, durably: in the directory above, whatever this one's names are.
+    fn note_cleaned(&mut self, log: &Log) {
+        self.cleaned = log.cleaned_up_to().unwrap_or(Offset(0));
+    }
+
     fn run(&mut self, log: &mut Log, step: &Step) -> Result<(), LogError> {
         match step {
             Step::Append(records) => {
@@ -516,7 +574,7 @@ impl Known {
                 log.flush_now()?;
                 self.synced = log.recovery_point();
                 self.checkpoint = self.synced;
-                self.cleaned = log.first_dirty_offset();
+                self.note_cleaned(log);
             }
             Step::Clean(share) => {
                 let span = log.log_end_offset().0 - log.log_start_offset().0;
@@ -529,6 +587,7 @@ impl Known {
                 if let Some(cleaning) = log.plan_cleaning(input)? {
                     self.committed = self.committed.max(high_watermark);
                     run(log, cleaning, 400)?;
+                    self.note_cleaned(log);
                 }
             }
             Step::Roll => log.roll(NOW)?,
@@ -547,7 +606,7 @@ impl Known {
                 self.synced = self.synced.min(cut.log_end_offset);
                 if cut.recovery_point_lowered {
                     self.checkpoint = log.recovery_point();
-                    self.cleaned = log.first_dirty_offset();
+                    self.note_cleaned(log);
                 }
                 self.all.retain(|batch| ends_by(batch, cut.log_end_offset));
             }
