@@ -277,9 +277,9 @@ impl Loaded<'_> {
         ];
         self.on_topic(name, |topic| {
             self.write(topic, 1024, COLD, "none", 10)?;
-            wait_for_rest(&self.nodes.pids(), REST_WITHIN)?;
+            self.settle()?;
             let alone = self.bench(&arguments)?;
-            wait_for_rest(&self.nodes.pids(), REST_WITHIN)?;
+            self.settle()?;
             self.nodes.forget(topic)?;
             self.measured(
                 name,
@@ -363,6 +363,13 @@ impl Loaded<'_> {
         Ok(())
     }
 
+    /// Nothing of what was done before goes on, in the brokers or on its way to the disk.
+    fn settle(&self) -> anyhow::Result<()> {
+        let written = Command::new("sync").status()?;
+        ensure!(written.success(), "sync ended with {written}");
+        wait_for_rest(&self.nodes.pids(), REST_WITHIN).map(drop)
+    }
+
     /// Waits for rest, measures, and notes what comes of it.
     fn measured(
         &self,
@@ -371,8 +378,8 @@ impl Loaded<'_> {
         run: impl FnOnce() -> anyhow::Result<Value>,
         figures: impl FnOnce(&Value, &Cost) -> Vec<(&'static str, f64)>,
     ) -> anyhow::Result<Cost> {
+        self.settle()?;
         let pids = self.nodes.pids();
-        wait_for_rest(&pids, REST_WITHIN)?;
         let meter = Meter::start(&pids)?;
         let result = run()?;
         let cost = meter.finish()?;

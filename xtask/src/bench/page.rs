@@ -70,8 +70,6 @@ const LIMITS: &str = "
   second, and a sleeping thread costs 30 to 90 µs of this virtual machine to wake; the two other nodes need 0.4 %.
 - *1,000 connections.* A batch of 500 B costs three brokers 140 µs, next to all of it for waking threads and for the sockets: client to
   leader and back, leader to two followers and back. Four data threads for two cores wake each other; with one thread it is two thirds of that.
-- *flush.messages=1: p99.* Each of 2,000 records a second waits for three nodes' syncs of one disk, which the three nodes share: the disk's
-  own queue is the tail of both systems. p50 is a twelfth.
 - *3,000 partitions: at rest.* At once in two turns, after 5 s in the other two; they come after 14,000 others were deleted, whose files go
   a minute later (`file.delete.delay.ms`). On fresh nodes (`klamm bench topics --partitions 3000`) they are at rest half a second after
   the last partition has acknowledged.
@@ -121,7 +119,8 @@ linger.ms=10 batch.size=131072 buffer.memory=67108864`.
 
 - Every turn starts fresh nodes on blank disks. *Start* is from running the programs to every node's listing all nodes in its
   metadata; Kafka's disks are formatted before. *Idle* comes next, before any load: 10 s left alone, 15 s watched.
-- Then 1.5 million records warm both up. Before each measurement the brokers are waited for until they are at rest.
+- Then 1.5 million records warm both up. Before each measurement everything written so far is
+  synced to the disk, and the brokers are waited for until they are at rest.
 - Twelve partitions, one for end to end. Records are JSON-like text, the same for both. Producers linger 10 ms but for latencies:
   there 0, with five requests in flight at most, as Kafka's own producer has it. At the fixed rate, four records come every 2 ms, as
   Kafka's own measuring program sends them. A record's time counts from when it was due, so that a client which the machine keeps
