@@ -109,6 +109,9 @@ impl Loaded<'_> {
             if !session.wants(name) {
                 continue;
             }
+            if name == "latency-synced" {
+                self.nodes.wait_for_deletions()?;
+            }
             let (duration, warm_up) = (session.seconds(20), session.seconds(5));
             let arguments = [
                 "latency",

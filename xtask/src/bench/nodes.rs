@@ -21,6 +21,8 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How long a controlled shutdown may take.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// How long deleted topics' files may be there: thrice `file.delete.delay.ms`.
+const DELETED_WITHIN: Duration = Duration::from_secs(180);
 /// Kafka's class that prepares a blank disk, and the cluster's id, which it must be given.
 const FORMAT: &str = "kafka.tools.StorageTool";
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
@@ -296,6 +298,21 @@ impl Nodes {
             }
         }
         Ok(stored)
+    }
+
+    /// Waits until no deleted topic's files are left: while a disk frees gigabytes, a sync on it waits.
+    pub(super) fn wait_for_deletions(&self) -> anyhow::Result<()> {
+        let waits = |at: usize| -> anyhow::Result<bool> {
+            for entry in fs::read_dir(self.data(at))? {
+                if entry?.file_name().to_string_lossy().ends_with("-delete") {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        wait_until(DELETED_WITHIN, || {
+            (0..self.ports.len()).all(|at| waits(at).is_ok_and(|waits| !waits))
+        })
     }
 
     /// Makes the kernel forget a topic's segments: who reads them waits for the disk.
