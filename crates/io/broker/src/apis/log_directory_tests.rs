@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metadata::proto::{MetadataRecord, Partition, RemoveTopic, Topic};
 use bytes::Bytes;
 use records::{BatchBuilder, NewRecord};
 use types::{ErrorCode, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, TopicIdPartition};
@@ -79,6 +80,39 @@ async fn an_offline_directory_is_shown_as_such_and_a_healthy_one_with_its_bytes(
         broker.context().replicas.logs().check_usable().is_err(),
         "it was the only one"
     );
+}
+
+/// Else a power cut, before the checkpoints are next written, would have the new log begin where the old one ended.
+#[tokio::test]
+async fn a_topic_made_again_takes_nothing_from_the_checkpoints_of_the_old_one() {
+    let broker = LoneBroker::with_topics(&["a"]).await;
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 0));
+    let context = broker.context();
+    context.replicas.write_checkpoints(0).unwrap();
+    let file = context.replicas.logs().path(0).join("replication-offset-checkpoint");
+    let tells_of_the_record = || std::fs::read_to_string(&file).unwrap().contains("a 0 1\n");
+    assert!(tells_of_the_record());
+    let publish = async |records: &[MetadataRecord]| {
+        let base = context.host.image.load().offset();
+        context.publisher.publish(base, records).await.unwrap();
+    };
+    let topic_id = Bytes::copy_from_slice(topic_id_of("a").0.as_bytes());
+    publish(&[RemoveTopic { topic_id }.into()]).await;
+    let topic_id = Bytes::from_static(&[9; 16]);
+    let topic = Topic {
+        topic_id: topic_id.clone(),
+        name: "a".to_owned(),
+    };
+    let partition = Partition {
+        topic_id,
+        replicas: vec![1],
+        isr: vec![1],
+        leader: 1,
+        ..Partition::default()
+    };
+    publish(&[topic.into(), partition.into()]).await;
+    assert!(!tells_of_the_record());
+    assert_eq!(produced(&broker).await, (ErrorCode::None, 0));
 }
 
 const DEADLINE: Duration = Duration::from_secs(60);
