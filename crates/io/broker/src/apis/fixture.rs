@@ -144,7 +144,7 @@ fn connection(listener: &str) -> Arc<ClientConnection> {
 }
 
 /// Two brokers, both unfenced, and the topics.
-pub(super) fn image(topics: &[&str]) -> MetadataImage {
+pub(crate) fn image(topics: &[&str]) -> MetadataImage {
     let listener = |name: &str, port| Listener {
         name: name.to_owned(),
         host: "host".to_owned(),

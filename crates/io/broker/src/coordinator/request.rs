@@ -48,8 +48,8 @@ impl GroupRequest {
         match self {
             Self::JoinGroup(request) => shard.join_group(now, token, *request, cluster),
             Self::SyncGroup(request) => shard.sync_group(now, token, request, cluster),
-            Self::Heartbeat(request) => shard.heartbeat(now, token, &request),
-            Self::LeaveGroup(request) => shard.leave_group(now, token, request),
+            Self::Heartbeat(request) => shard.heartbeat(now, token, &request, cluster),
+            Self::LeaveGroup(request) => shard.leave_group(now, token, request, cluster),
             Self::OffsetCommit(request) => shard.offset_commit(now, token, request),
             Self::OffsetFetch(request) => shard.offset_fetch(token, request),
             Self::OffsetDelete(request) => shard.offset_delete(token, request),

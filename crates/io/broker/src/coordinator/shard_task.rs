@@ -32,6 +32,8 @@ const OPERATIONS_PER_LOOK: usize = 64;
 const TOMBSTONES_PER_BATCH: usize = 4_000;
 /// Pause before a log that couldn't be read is tried again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries to forget what was committed for deleted topics.
+const FORGET_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far a shard is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub(super) struct ShardTask {
     next_token: u64,
     held: HeldReplies,
     high_watermark: Offset,
+    /// When to try again to forget offsets.
+    forget_at: Option<Instant>,
     metrics: ShardMetrics,
 }
 
@@ -140,6 +144,7 @@ impl ShardTask {
             next_token: 0,
             held: HeldReplies::default(),
             high_watermark: Offset(-1),
+            forget_at: None,
         }
     }
 
@@ -161,6 +166,8 @@ impl ShardTask {
                     self.cluster.update(self.images.image());
                     let effects = self.shard.on_load_finished(self.clock.now(), &self.cluster);
                     self.execute(effects);
+                    self.state.deleted.lock().extend(self.shard.topics_gone(&self.cluster));
+                    self.forget_topics();
                     self.metrics.on_loaded(records, began.elapsed());
                     self.metrics.count(&self.shard);
                     tracing::info!(
@@ -188,7 +195,10 @@ impl ShardTask {
         let Some(place) = self.log.place() else { return false };
         self.on_high_watermark(place.high_watermark);
         let timer = self.shard.next_deadline().map(|at| self.clock.instant(at));
-        let wake_at = timer.into_iter().chain(self.held.next_deadline()).min();
+        let wake_at = [timer, self.held.next_deadline(), self.forget_at]
+            .into_iter()
+            .flatten()
+            .min();
         let log = Arc::clone(&self.log);
         let state = Arc::clone(&self.state);
         tokio::select! {
@@ -216,6 +226,9 @@ impl ShardTask {
         }
         let token = ReplyToken(self.next_token);
         self.next_token += 1;
+        if self.forget_at.is_some() {
+            self.forget_topics();
+        }
         self.waiting.insert(token, operation.answer);
         self.cluster.update(self.images.image());
         let effects = operation
@@ -224,18 +237,30 @@ impl ShardTask {
         self.execute(effects);
     }
 
+    /// Forgets what was committed for topics that are gone. Where the log takes no records now it is done later, and before anything
+    /// else is written: what is committed for a topic of the same name that comes is not to be forgotten.
     fn forget_topics(&mut self) {
+        self.forget_at = None;
         let topics = std::mem::take(&mut *self.state.deleted.lock());
-        if !topics.is_empty() {
-            let effects = self.shard.on_topics_deleted(&topics);
-            self.execute(effects);
+        if topics.is_empty() {
+            return;
+        }
+        let effects = self.shard.on_topics_deleted(&topics);
+        if let Err(error) = self.append(&effects.records) {
+            tracing::debug!(shard = self.name, %error, "offsets of deleted topics stay for now");
+            self.state.deleted.lock().extend(topics);
+            self.forget_at = Some(Instant::now() + FORGET_PAUSE);
         }
     }
 
     fn on_time(&mut self) {
+        if self.forget_at.is_some_and(|at| at <= Instant::now()) {
+            self.forget_topics();
+        }
         let now = self.clock.now();
         if self.shard.next_deadline().is_some_and(|at| at <= now) {
-            let effects = self.shard.tick(now);
+            self.cluster.update(self.images.image());
+            let effects = self.shard.tick(now, &self.cluster);
             self.execute(effects);
         }
         let now = Instant::now();

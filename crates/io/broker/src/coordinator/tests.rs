@@ -18,6 +18,7 @@ use super::group_log::{GroupLog, LogPlace, ReadChunk};
 use super::image_view::ImageSource;
 use super::shard_clock::ShardClock;
 use super::shard_task::{Operation, Phase, ShardSettings, ShardState, ShardTask};
+use crate::apis::fixture;
 use crate::clock::Clock;
 use crate::metrics::BrokerMetrics;
 
@@ -117,12 +118,13 @@ impl Clock for FixedClock {
     }
 }
 
+/// A cluster with these topics.
 #[derive(Debug)]
-struct NoTopics;
+struct Topics(&'static [&'static str]);
 
-impl ImageSource for NoTopics {
+impl ImageSource for Topics {
     fn image(&self) -> Arc<MetadataImage> {
-        Arc::new(MetadataImage::new())
+        Arc::new(fixture::image(self.0))
     }
 }
 
@@ -135,6 +137,10 @@ struct Shard {
 
 impl Shard {
     fn start(log: &Arc<FakeLog>) -> Self {
+        Self::start_with(log, &["t"])
+    }
+
+    fn start_with(log: &Arc<FakeLog>, topics: &'static [&'static str]) -> Self {
         let (operations, queued) = mpsc::channel(16);
         let state = Arc::new(ShardState::default());
         let settings = ShardSettings {
@@ -146,7 +152,7 @@ impl Shard {
         let task = ShardTask::new(
             "shard".to_owned(),
             Arc::clone(&log) as Arc<dyn GroupLog>,
-            Arc::new(NoTopics),
+            Arc::new(Topics(topics)),
             ShardClock::new(&FixedClock),
             settings,
             queued,
@@ -352,6 +358,47 @@ async fn offsets_of_deleted_topics_are_forgotten() {
         tokio::task::yield_now().await;
     }
     shard.log.commit_all();
+    assert_eq!(shard.committed_offset().await, Offset(-1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_of_deleted_topics_are_forgotten_when_the_log_takes_records_again_and_later_ones_are_not() {
+    let shard = Shard::start(&Arc::default());
+    shard.active().await;
+    for commits_again in [false, true] {
+        let _answered = shard.commit(7).await;
+        shard.log.commit_all();
+        shard.log.inner.lock().refuse = Some(ErrorCode::NotEnoughReplicas);
+        shard.state.on_topics_deleted(&[TopicName::new("t")]);
+        // Refused for longer than the pause between two tries.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(shard.committed_offset().await, Offset(7));
+        shard.log.inner.lock().refuse = None;
+        if commits_again {
+            let _answered = shard.commit(3).await;
+            shard.log.commit_all();
+            assert_eq!(shard.committed_offset().await, Offset(3));
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        shard.log.commit_all();
+        let left = if commits_again { 3 } else { -1 };
+        assert_eq!(shard.committed_offset().await, Offset(left));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_coordinator_forgets_what_was_committed_for_topics_that_are_gone() {
+    let log = Arc::<FakeLog>::default();
+    let shard = Shard::start(&log);
+    shard.active().await;
+    let _answered = shard.commit(7).await;
+    log.commit_all();
+    log.depose();
+    shard.task.await.unwrap();
+    log.inner.lock().deposed = false;
+    let shard = Shard::start_with(&log, &["u"]);
+    shard.active().await;
+    log.commit_all();
     assert_eq!(shard.committed_offset().await, Offset(-1));
 }
 

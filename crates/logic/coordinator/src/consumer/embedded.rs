@@ -53,13 +53,24 @@ pub(crate) fn decode_topics(bytes: &[u8]) -> Result<Vec<TopicName>, RecordError>
     topics(&mut Reader::new(bytes)).map(|(_, topics)| topics)
 }
 
-pub(crate) fn decode_assignment(bytes: &[u8]) -> Result<NamedPartitions, RecordError> {
+/// What a member was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EmbeddedAssignment {
+    pub(crate) assigned: NamedPartitions,
+    /// It carries more than that: its assignor, as that of Kafka Streams, can't do without.
+    pub(crate) has_user_data: bool,
+}
+
+pub(crate) fn decode_assignment(bytes: &[u8]) -> Result<EmbeddedAssignment, RecordError> {
     if bytes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(EmbeddedAssignment::default());
     }
     let mut reader = Reader::new(bytes);
     version(&mut reader)?;
-    partitions(&mut reader)
+    Ok(EmbeddedAssignment {
+        assigned: partitions(&mut reader)?,
+        has_user_data: reader.nullable_bytes()?.is_some_and(|data| !data.is_empty()),
+    })
 }
 
 pub(crate) fn encode_assignment(version: i16, assigned: &NamedPartitions) -> Bytes {
@@ -136,12 +147,16 @@ mod tests {
     fn assignments_come_back_as_they_were() {
         let assigned = vec![(TopicName::new("a"), vec![PartitionIndex(0), PartitionIndex(3)])];
         for version in [0, 3, 9] {
-            assert_eq!(
-                decode_assignment(&encode_assignment(version, &assigned)).unwrap(),
-                assigned
-            );
+            let bytes = encode_assignment(version, &assigned);
+            let read = decode_assignment(&bytes).unwrap();
+            assert_eq!((&read.assigned, read.has_user_data), (&assigned, false));
+            let before_user_data = &bytes[..bytes.len() - 4];
+            let with_user_data = [before_user_data, b"\0\0\0\x01u"].concat();
+            let read = decode_assignment(&with_user_data).unwrap();
+            assert_eq!((&read.assigned, read.has_user_data), (&assigned, true));
+            assert!(decode_assignment(before_user_data).is_err());
         }
-        assert_eq!(decode_assignment(b"").unwrap(), []);
+        assert_eq!(decode_assignment(b"").unwrap(), EmbeddedAssignment::default());
         assert!(decode_assignment(b"\0\0\x7f\xff\xff\xff").is_err());
     }
 }

@@ -12,10 +12,9 @@ use super::consumer_draft::Draft;
 use super::consumer_group_heartbeat::Refusal;
 use super::consumer_place::replace;
 use super::join_group::FIRST_VERSION_REQUIRING_MEMBER_ID;
-use super::migration::downgrade_if_classic;
 use crate::consumer::{
-    AWAY, ClusterView, ConsumerGroup, ConsumerMember, EmbeddedSubscription, GroupOverrides, NamedPartitions,
-    decode_subscription, encode_assignment,
+    AWAY, ClusterView, ConsumerGroup, ConsumerMember, EmbeddedSubscription, NamedPartitions, decode_subscription,
+    encode_assignment,
 };
 use crate::effects::Undo;
 use crate::group::CONSUMER;
@@ -125,8 +124,8 @@ impl GroupShard {
             .advance(&mut draft, now, member_id, bump, Some(&owned), cluster)
             .map_err(|(error, _): Refusal| refuse(error))?;
         let generation_id = step.current.epoch;
-        if replaced.is_some() && self.config.consumer_downgrade {
-            downgrade_if_classic(&mut draft, now);
+        if replaced.is_some() {
+            self.downgrade_if_classic(&mut draft, now, cluster);
         }
         let response = JoinGroupResponse {
             error: ErrorCode::None,
@@ -223,13 +222,14 @@ impl GroupShard {
         &mut self,
         now: TimestampMs,
         request: &HeartbeatRequest,
+        cluster: &dyn ClusterView,
     ) -> Result<(), ErrorCode> {
         let speaker = (request.member_id.as_str(), request.group_instance_id.as_deref());
         let (group, member, classic) = self.classic_in_generation(&request.group_id, speaker, request.generation_id)?;
         let session = now.plus_ms(i64::from(classic.session_timeout_ms.max(0)));
         // Its join makes the targets, where nobody else's heartbeat has.
         let rebalancing = is_rebalancing(group, &request.member_id, member)
-            || self.is_to_be_assigned(group, now, GroupOverrides::default());
+            || self.is_to_be_assigned(group, now, cluster.overrides(&request.group_id));
         let id = self.group_id(&request.group_id);
         self.consumer_timers
             .entry(id)
@@ -266,6 +266,7 @@ impl GroupShard {
         now: TimestampMs,
         token: ReplyToken,
         request: LeaveGroupRequest,
+        cluster: &dyn ClusterView,
     ) -> Effects {
         let mut effects = Effects::default();
         let mut members = Vec::new();
@@ -290,9 +291,7 @@ impl GroupShard {
             }
             if !gone.is_empty() {
                 draft.end_removal();
-                if self.config.consumer_downgrade {
-                    downgrade_if_classic(&mut draft, now);
-                }
+                self.downgrade_if_classic(&mut draft, now, cluster);
             }
             effects.records = draft.records;
             effects.undo = Undo::Consumers(vec![group.id.clone()]);
@@ -375,7 +374,7 @@ fn supported_subscription(
     decode_subscription(&first.metadata).ok().filter(|_| any)
 }
 
-fn embedded(classic: &ClassicMember) -> Option<EmbeddedSubscription> {
+pub(super) fn embedded(classic: &ClassicMember) -> Option<EmbeddedSubscription> {
     decode_subscription(&classic.protocols.first()?.metadata).ok()
 }
 
@@ -393,7 +392,7 @@ pub(super) fn by_id(named: &NamedPartitions, cluster: &dyn ClusterView) -> Assig
     assignment
 }
 
-fn by_name(held: &HeldPartitions, cluster: &dyn ClusterView) -> NamedPartitions {
+pub(super) fn by_name(held: &HeldPartitions, cluster: &dyn ClusterView) -> NamedPartitions {
     let named = held.iter().filter_map(|(topic, partitions)| {
         let name = cluster.name_of(*topic)?;
         Some((name, partitions.keys().copied().collect()))

@@ -10,7 +10,6 @@ use super::consumer_draft::Draft;
 use super::consumer_group_describe::all_held;
 use super::consumer_place::find_member;
 use super::consumer_request::{check, is_full, updated};
-use super::migration::downgrade_if_classic;
 use crate::consumer::{
     AWAY, AssignorKind, ClusterView, ConsumerGroup, GroupOverrides, Reconciliation, new_targets, next_assignment,
 };
@@ -75,9 +74,9 @@ impl GroupShard {
         cluster: &dyn ClusterView,
     ) -> Result<Outcome, Refusal> {
         check(request)?;
-        let (mut draft, upgraded) = self.consumer_draft(now, request, cluster)?;
+        let (mut draft, upgraded) = self.consumer_draft(request, cluster)?;
         if request.member_epoch < 0 {
-            return self.leave(now, draft, request);
+            return self.leave(now, draft, request, cluster);
         }
         let joins = request.member_epoch == 0;
         let member_id = match request.member_id.as_str() {
@@ -173,7 +172,6 @@ impl GroupShard {
     /// The group that a request is for; one that begins may take the place of an empty classic one.
     fn consumer_draft(
         &self,
-        now: TimestampMs,
         request: &ConsumerGroupHeartbeatRequest,
         cluster: &dyn ClusterView,
     ) -> Result<(Draft<'_>, bool), Refusal> {
@@ -182,14 +180,16 @@ impl GroupShard {
             return Ok((Draft::new(Cow::Borrowed(group)), false));
         }
         let classic = self.groups.get(group_id);
-        let classic = classic.filter(|group| group.state != GroupState::Empty || !group.pending.is_empty());
-        if let Some(classic) = classic {
-            let joins = request.member_epoch == 0 && classic.state != GroupState::Empty;
-            if let Some(draft) = joins.then(|| self.upgraded(classic, now, cluster)).flatten() {
-                return Ok((draft, true));
-            }
-            let message = format!("Group {group_id} is not a consumer group.");
-            return Err((ErrorCode::GroupIdNotFound, message));
+        // Who is about to join an empty one as a classic member may do so in a consumer group.
+        if let Some(classic) = classic.filter(|group| group.state != GroupState::Empty) {
+            let upgraded = match request.member_epoch {
+                0 => self.upgraded(classic, cluster),
+                _ => Err(format!("Group {group_id} is not a consumer group.")),
+            };
+            return match upgraded {
+                Ok(draft) => Ok((draft, true)),
+                Err(message) => Err((ErrorCode::GroupIdNotFound, message)),
+            };
         }
         if request.member_epoch != 0 {
             return Err((ErrorCode::GroupIdNotFound, format!("Group {group_id} not found.")));
@@ -243,6 +243,7 @@ impl GroupShard {
         now: TimestampMs,
         mut draft: Draft<'_>,
         request: &ConsumerGroupHeartbeatRequest,
+        cluster: &dyn ClusterView,
     ) -> Result<Outcome, Refusal> {
         let member_id = request.member_id.as_str();
         let refuse = |error: ErrorCode| {
@@ -263,9 +264,7 @@ impl GroupShard {
         } else {
             draft.remove_member(member_id);
             draft.end_removal();
-            if self.config.consumer_downgrade {
-                downgrade_if_classic(&mut draft, now);
-            }
+            self.downgrade_if_classic(&mut draft, now, cluster);
         }
         Ok(Outcome {
             response: ConsumerGroupHeartbeatResponse {

@@ -6,14 +6,18 @@ use types::TimestampMs;
 
 use super::GroupShard;
 use super::consumer_draft::Draft;
-use super::migration::downgrade_if_classic;
 use crate::CoordinatorRecord;
 use crate::consumer::{ClusterView, ConsumerDue, ConsumerGroup, ConsumerTimers};
 use crate::record::MemberState;
 
 impl GroupShard {
     /// Removes the members of a group whose time is up. One batch's worth of records for each group.
-    pub(super) fn tick_consumer_group(&mut self, now: TimestampMs, group_id: &str) -> Vec<CoordinatorRecord> {
+    pub(super) fn tick_consumer_group(
+        &mut self,
+        now: TimestampMs,
+        group_id: &str,
+        cluster: &dyn ClusterView,
+    ) -> Vec<CoordinatorRecord> {
         let mut overdue = Vec::new();
         while let Some(due) = self
             .consumer_timers
@@ -46,9 +50,7 @@ impl GroupShard {
         }
         if !gone.is_empty() {
             draft.end_removal();
-            if self.config.consumer_downgrade {
-                downgrade_if_classic(&mut draft, now);
-            }
+            self.downgrade_if_classic(&mut draft, now, cluster);
         }
         let records = draft.records;
         if let Some(timers) = self.consumer_timers.get_mut(group_id) {

@@ -115,14 +115,15 @@ impl GroupShard {
 
     /// A group that has neither members nor offsets nor a record never was. Kafka keeps it until the next expiry round.
     pub(super) fn drop_if_void(&mut self, group_id: &str) {
-        let Some(group) = self.groups.get(group_id) else {
-            return;
-        };
-        let unborn = group.state == crate::GroupState::Empty && group.pending.is_empty();
-        if unborn && !self.metadata.contains_key(group_id) && !self.offsets.contains_key(group_id) {
+        if self.groups.get(group_id).is_some_and(|group| self.is_void(group)) {
             self.groups.remove(group_id);
             self.arm(group_id);
         }
+    }
+
+    pub(super) fn is_void(&self, group: &ClassicGroup) -> bool {
+        let unborn = group.state == crate::GroupState::Empty && group.pending.is_empty();
+        unborn && !self.metadata.contains_key(&group.id) && !self.offsets.contains_key(&group.id)
     }
 
     pub(super) fn arm(&mut self, group_id: &str) {

@@ -3,23 +3,38 @@
 use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
+use crate::consumer::ClusterView;
 use crate::{Effects, GroupState, HeartbeatRequest, HeartbeatResponse, ReplyToken};
 
 impl GroupShard {
     /// Keeps a member's session alive; tells it when to join again.
-    pub fn heartbeat(&mut self, now: TimestampMs, token: ReplyToken, request: &HeartbeatRequest) -> Effects {
-        let error = self.on_heartbeat(now, request).err().unwrap_or(ErrorCode::None);
+    pub fn heartbeat(
+        &mut self,
+        now: TimestampMs,
+        token: ReplyToken,
+        request: &HeartbeatRequest,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
+        let error = self
+            .on_heartbeat(now, request, cluster)
+            .err()
+            .unwrap_or(ErrorCode::None);
         let mut effects = Effects::default();
         effects.reply(token, HeartbeatResponse { error });
         effects
     }
 
-    fn on_heartbeat(&mut self, now: TimestampMs, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
+    fn on_heartbeat(
+        &mut self,
+        now: TimestampMs,
+        request: &HeartbeatRequest,
+        cluster: &dyn ClusterView,
+    ) -> Result<(), ErrorCode> {
         if request.group_id.is_empty() {
             return Err(ErrorCode::InvalidGroupId);
         }
         if self.consumer_groups.contains_key(request.group_id.as_str()) {
-            return self.heartbeat_consumer_group(now, request);
+            return self.heartbeat_consumer_group(now, request, cluster);
         }
         let group = self
             .groups

@@ -3,14 +3,21 @@
 use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
+use crate::consumer::ClusterView;
 use crate::group::{ClassicGroup, Turn};
 use crate::{Effects, GroupState, LeaveGroupRequest, LeaveGroupResponse, LeavingMember, LeftMember, ReplyToken};
 
 impl GroupShard {
     /// Removes members. The answer waits for the log only if the group became empty, which is stored.
-    pub fn leave_group(&mut self, now: TimestampMs, token: ReplyToken, request: LeaveGroupRequest) -> Effects {
+    pub fn leave_group(
+        &mut self,
+        now: TimestampMs,
+        token: ReplyToken,
+        request: LeaveGroupRequest,
+        cluster: &dyn ClusterView,
+    ) -> Effects {
         if self.consumer_groups.contains_key(request.group_id.as_str()) {
-            return self.leave_consumer_group(now, token, request);
+            return self.leave_consumer_group(now, token, request, cluster);
         }
         let mut turn = self.turn(now);
         if request.group_id.is_empty() {

@@ -1,5 +1,7 @@
 //! What happens to a shard from outside: loaded, committed, refused, unloaded, topics deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use types::{ErrorCode, Offset, TimestampMs, TopicName};
 
 use super::GroupShard;
@@ -8,6 +10,9 @@ use crate::effects::{Undo, append_error_for_clients};
 use crate::group::ClassicGroup;
 use crate::record::RecordKey;
 use crate::{CoordinatorRecord, Effects, GroupState, JoinGroupResponse, Reply, SyncGroupResponse, Wait};
+
+/// After a refused append, expired offsets are looked at again no sooner.
+const REFUSED_PAUSE_MS: i64 = 1_000;
 
 impl GroupShard {
     /// The whole log was replayed: groups come alive, and members have a full session to show up.
@@ -28,11 +33,11 @@ impl GroupShard {
         let mut turn = self.turn(now);
         let max_size = usize::try_from(self.config.max_size).unwrap_or(0);
         for group in self.groups.values_mut() {
-            // The limit was lowered: a rebalance keeps those who come first. Or the group was a consumer group, and nobody has an
-            // assignment yet: a classic one is never without bytes.
-            let members = &group.members;
-            let unassigned = !members.is_empty() && members.values().all(|member| member.assignment.is_empty());
-            if members.len() > max_size || unassigned {
+            // The limit was lowered: a rebalance keeps those who come first. Or the group was a consumer group, and nobody has joined
+            // again yet: a classic one with members is never without a leader.
+            let record = self.metadata.get(&group.id);
+            let leaderless = record.is_some_and(|record| record.leader.is_none() && !record.members.is_empty());
+            if group.members.len() > max_size || leaderless {
                 group.prepare_rebalance(&mut turn);
             }
         }
@@ -78,6 +83,9 @@ impl GroupShard {
         cluster: &dyn ClusterView,
     ) -> Effects {
         let error = append_error_for_clients(error);
+        // Expired offsets may have been among them, with more to come at once.
+        let pause = now.plus_ms(REFUSED_PAUSE_MS);
+        self.expiry_at = self.expiry_at.map(|at| at.max(pause));
         let mut effects = Effects::default();
         for reply in failed.replies {
             let answer = match reply.wait {
@@ -94,7 +102,8 @@ impl GroupShard {
         let group_id = match failed.undo {
             Undo::Nothing => {
                 // A group may have become empty without a trace in the log.
-                for id in self.groups.keys().cloned().collect::<Vec<_>>() {
+                let void = self.groups.values().filter(|group| self.is_void(group));
+                for id in void.map(|group| group.id.clone()).collect::<Vec<_>>() {
                     self.drop_if_void(&id);
                 }
                 return effects;
@@ -147,6 +156,15 @@ impl GroupShard {
             }
         }
         effects.replies
+    }
+
+    /// Topics that offsets were committed for, and that the cluster doesn't have. They were deleted while nobody coordinated this shard,
+    /// or before the tombstones were there: a topic made again under the name mustn't begin where the old one ended.
+    #[must_use]
+    pub fn topics_gone(&self, cluster: &dyn ClusterView) -> Vec<TopicName> {
+        let topics = self.offsets.values().flat_map(BTreeMap::keys);
+        let gone: BTreeSet<&TopicName> = topics.filter(|topic| cluster.topic(topic).is_none()).collect();
+        gone.into_iter().cloned().collect()
     }
 
     /// Topics are gone from the cluster: so are the offsets committed for them.

@@ -7,28 +7,32 @@ use std::collections::BTreeSet;
 use types::{ErrorCode, TimestampMs};
 
 use super::GroupShard;
-use super::classic_member::by_id;
+use super::classic_member::{by_id, by_name, embedded};
 use super::consumer_draft::Draft;
-use crate::consumer::{ClusterView, ConsumerGroup, decode_assignment, decode_subscription};
+use crate::consumer::{ClusterView, ConsumerGroup, decode_assignment, decode_subscription, encode_assignment};
 use crate::group::{CONSUMER, ClassicGroup, Member};
 use crate::record::{
-    Assignment, ClassicMember, CurrentAssignment, GroupEpoch, MemberState, MemberSubscription, RecordKey,
+    Assignment, ClassicMember, CurrentAssignment, GroupEpoch, HeldPartitions, MemberState, MemberSubscription,
+    RecordKey,
 };
 use crate::{CoordinatorRecord, Effects, JoinGroupResponse, SyncGroupResponse};
 
 impl GroupShard {
-    /// The consumer group that a classic one becomes: its generation is the epoch, and everybody holds what they held. `None` where its
-    /// members aren't consumers that can be understood.
-    pub(super) fn upgraded(
-        &self,
-        classic: &ClassicGroup,
-        now: TimestampMs,
-        cluster: &dyn ClusterView,
-    ) -> Option<Draft<'static>> {
+    /// The consumer group that a classic one becomes: its generation is the epoch, and everybody holds what they held.
+    ///
+    /// # Errors
+    /// Its members aren't consumers that can be understood, or have an assignor that this coordinator can't stand in for.
+    pub(super) fn upgraded(&self, classic: &ClassicGroup, cluster: &dyn ClusterView) -> Result<Draft<'static>, String> {
         let protocol = classic.protocol.as_deref();
+        let id = &classic.id;
         if !self.config.consumer_upgrade || !classic.is_consumers() {
-            return None;
+            return Err(format!("Group {id} is not a consumer group."));
         }
+        let malformed = || {
+            format!(
+                "Cannot upgrade classic group {id} to consumer group because the embedded consumer protocol is malformed."
+            )
+        };
         let mut draft = Draft::new(Cow::Owned(ConsumerGroup::new(classic.id.clone())));
         draft.records.push(CoordinatorRecord {
             key: RecordKey::encode_group_metadata(&classic.id),
@@ -45,8 +49,16 @@ impl GroupShard {
             let metadata = protocol
                 .map(|_| member.metadata(protocol))
                 .filter(|bytes| !bytes.is_empty());
-            let subscription = decode_subscription(&metadata.or_else(first)?).ok()?;
-            let mut held = by_id(&decode_assignment(&member.assignment).ok()?, cluster);
+            let metadata = metadata.or_else(first).ok_or_else(malformed)?;
+            let subscription = decode_subscription(&metadata).map_err(|_| malformed())?;
+            let assignment = decode_assignment(&member.assignment).map_err(|_| malformed())?;
+            if assignment.has_user_data {
+                return Err(format!(
+                    "Cannot upgrade classic group {id} to consumer group because an unsupported custom assignor is in use. \
+                     Please refer to the documentation or switch to a default assignor before re-attempting the upgrade."
+                ));
+            }
+            let mut held = by_id(&assignment.assigned, cluster);
             // An assignor of the clients' own may have given a partition to several.
             for (topic, partitions) in &mut held {
                 partitions.retain(|partition| taken.insert((*topic, *partition)));
@@ -72,8 +84,50 @@ impl GroupShard {
             draft.set_target(member_id, held.clone());
             draft.set_current(member_id, holding(held, classic.generation));
         }
-        draft.keep_targets(now);
-        Some(draft)
+        // Made long ago: who comes is assigned something at once.
+        draft.keep_targets(TimestampMs::default());
+        Ok(draft)
+    }
+
+    /// Where only classic members are left, the group is a classic one again, in the generation that they know. They are all sent back
+    /// to join, by this coordinator or the next; until then each is known to hold what it holds.
+    pub(super) fn downgrade_if_classic(&self, draft: &mut Draft<'_>, now: TimestampMs, cluster: &dyn ClusterView) {
+        let members = &draft.group.members;
+        let all_classic = members.values().all(|member| member.subscription.classic.is_some());
+        let max_size = usize::try_from(self.config.max_size).unwrap_or(0);
+        if !self.config.consumer_downgrade || members.is_empty() || members.len() > max_size || !all_classic {
+            return;
+        }
+        let mut group = ClassicGroup::new(draft.group.id.clone(), now);
+        group.protocol_type = Some(CONSUMER.to_owned());
+        group.generation = draft.group.epoch.epoch;
+        for (member_id, member) in members {
+            let wants = &member.subscription;
+            let Some(classic) = &wants.classic else { continue };
+            let version = embedded(classic).map_or(0, |subscription| subscription.version);
+            group.insert(
+                member_id.clone(),
+                Member {
+                    group_instance_id: wants.instance_id.clone(),
+                    client_id: wants.client_id.clone(),
+                    client_host: wants.client_host.clone(),
+                    rebalance_timeout_ms: wants.rebalance_timeout_ms,
+                    session_timeout_ms: classic.session_timeout_ms,
+                    protocols: classic.protocols.clone(),
+                    assignment: encode_assignment(version, &by_name(&held_by(&member.current), cluster)),
+                    awaiting_join: None,
+                    awaiting_sync: None,
+                    is_new: false,
+                    session_deadline: now,
+                },
+            );
+        }
+        group.protocol = group.select_protocol();
+        // Nobody has assigned this: whoever reads the record sends them back to join.
+        group.leader = None;
+        let record = group.to_record(|_, member| member.assignment.clone());
+        draft.remove_group();
+        draft.records.push(record);
     }
 
     /// The classic group is a consumer group from now on: whoever waits joins again, and everyone has a session.
@@ -114,39 +168,11 @@ fn holding(held: Assignment, epoch: i32) -> CurrentAssignment {
     }
 }
 
-/// Where only classic members are left, the group is a classic one again, in the generation that they know. It has no assignment, so
-/// that they are all sent back to join, by this coordinator or the next; what they hold they keep until then, and say so.
-pub(super) fn downgrade_if_classic(draft: &mut Draft<'_>, now: TimestampMs) {
-    let members = &draft.group.members;
-    let all_classic = members.values().all(|member| member.subscription.classic.is_some());
-    if members.is_empty() || !all_classic {
-        return;
+/// What a member may be at work on, given up already or not.
+fn held_by(current: &CurrentAssignment) -> HeldPartitions {
+    let mut held = current.assigned.clone();
+    for (topic, partitions) in &current.pending_revocation {
+        held.entry(*topic).or_default().extend(partitions);
     }
-    let mut group = ClassicGroup::new(draft.group.id.clone(), now);
-    group.protocol_type = Some(CONSUMER.to_owned());
-    group.generation = draft.group.epoch.epoch;
-    for (member_id, member) in members {
-        let wants = &member.subscription;
-        let Some(classic) = &wants.classic else { continue };
-        group.insert(
-            member_id.clone(),
-            Member {
-                group_instance_id: wants.instance_id.clone(),
-                client_id: wants.client_id.clone(),
-                client_host: wants.client_host.clone(),
-                rebalance_timeout_ms: wants.rebalance_timeout_ms,
-                session_timeout_ms: classic.session_timeout_ms,
-                protocols: classic.protocols.clone(),
-                assignment: bytes::Bytes::new(),
-                awaiting_join: None,
-                awaiting_sync: None,
-                is_new: false,
-                session_deadline: now,
-            },
-        );
-    }
-    group.protocol = group.select_protocol();
-    let record = group.to_record(|_, _| bytes::Bytes::new());
-    draft.remove_group();
-    draft.records.push(record);
+    held
 }

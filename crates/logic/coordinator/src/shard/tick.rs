@@ -4,17 +4,20 @@ use types::TimestampMs;
 
 use super::GroupShard;
 use crate::Effects;
+use crate::consumer::ClusterView;
 use crate::effects::Undo;
 
 impl GroupShard {
     /// Does everything that is due at `now`: sessions, join phases, missing syncs, late commits, expired offsets.
     /// Set the timer to [`GroupShard::next_deadline`] afterwards.
-    pub fn tick(&mut self, now: TimestampMs) -> Effects {
+    pub fn tick(&mut self, now: TimestampMs, cluster: &dyn ClusterView) -> Effects {
         let mut effects = Effects::default();
         let mut consumers = Vec::new();
         while let Some(group_id) = self.next_due_group(now) {
             if self.consumer_timers.contains_key(&group_id) {
-                effects.records.extend(self.tick_consumer_group(now, &group_id));
+                effects
+                    .records
+                    .extend(self.tick_consumer_group(now, &group_id, cluster));
                 self.arm(&group_id);
                 consumers.push(group_id);
                 continue;

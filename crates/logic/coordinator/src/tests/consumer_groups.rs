@@ -4,6 +4,7 @@ use types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicName};
 
 use super::cluster::TestCluster;
 use super::shell::{Shell, join};
+use crate::consumer::{ClusterView as _, decode_assignment};
 use crate::record::Assignment;
 use crate::*;
 
@@ -395,5 +396,100 @@ fn a_name_changes_its_protocol_when_nobody_is_there() {
     };
     let token = group.shell.join(knowing);
     assert_eq!(group.shell.joined(token).error, ErrorCode::MemberIdRequired);
-    assert_eq!(group.send(&joining("a", &["t"])).error, ErrorCode::GroupIdNotFound);
+    // Who was given an id and hasn't joined yet, or never will, keeps nobody out.
+    assert_eq!(group.send(&joining("a", &["t"])).error, ErrorCode::None);
+}
+
+/// `a` by heartbeats and `b` by joins, one partition each; what `b` has.
+fn mixed() -> (Group, Assignment) {
+    let mut group = Group::new(&[("t", 2)]);
+    group.shell.cluster = group.cluster.clone();
+    let all = group.send(&joining("a", &["t"])).assignment.unwrap();
+    group.shell.join(join("b", "b"));
+    group.shell.pass(1_000);
+    assert_eq!(group.shell.heartbeat("b", 2), ErrorCode::RebalanceInProgress);
+    group.shell.join(join("b", "b"));
+    let kept = group.tell("a", 2, &all).1.unwrap();
+    assert_eq!(group.tell("a", 2, &kept).0, 3);
+    assert_eq!(group.shell.heartbeat("b", 3), ErrorCode::RebalanceInProgress);
+    group.shell.join(join("b", "b"));
+    let given_up = |topic: &types::TopicId| {
+        let of_b = all[topic].difference(&kept[topic]).copied();
+        (*topic, of_b.collect())
+    };
+    let of_b: Assignment = all.keys().map(given_up).collect();
+    assert_eq!(count(&of_b), 1);
+    assert_eq!(held_by_classic(&mut group, "b", 3), of_b);
+    (group, of_b)
+}
+
+/// What a classic member is told to hold.
+fn held_by_classic(group: &mut Group, member_id: &str, generation: i32) -> Assignment {
+    let token = group.shell.sync(member_id, generation, &[]);
+    let synced = group.shell.synced(token);
+    assert_eq!(synced.error, ErrorCode::None);
+    let assigned = decode_assignment(&synced.assignment).unwrap().assigned;
+    let topics = assigned.into_iter();
+    topics
+        .map(|(name, partitions)| (group.cluster.topic(&name).unwrap().id, partitions.into_iter().collect()))
+        .collect()
+}
+
+#[test]
+fn who_comes_into_a_group_that_was_classic_for_a_moment_gets_nothing_that_another_holds() {
+    for fails_over in [false, true] {
+        let (mut group, of_b) = mixed();
+        group.send(&heartbeat("a", -1));
+        assert_eq!(group.shell.describe().state, GroupState::PreparingRebalance);
+        if fails_over {
+            group.shell.fail_over(group.shell.log.len());
+            assert_eq!(group.shell.describe().state, GroupState::PreparingRebalance);
+        }
+        // Before `b` has heard of it.
+        let mut joined = group.send(&joining("c", &["t"]));
+        assert_eq!(joined.error, ErrorCode::None);
+        for _ in 0..3 {
+            let held = joined.assignment.take().unwrap_or_default();
+            for (topic, partitions) in &of_b {
+                let of_c = held.get(topic).into_iter().flatten();
+                assert!(of_c.clone().all(|one| !partitions.contains(one)), "{held:?}");
+            }
+            group.shell.pass(1_000);
+            joined = group.send(&heartbeat("c", joined.member_epoch));
+            assert_eq!(joined.error, ErrorCode::None);
+        }
+    }
+}
+
+#[test]
+fn a_classic_group_whose_assignor_needs_more_than_partitions_stays_classic() {
+    let mut group = Group::new(&[("t", 2)]);
+    group.shell.cluster = group.cluster.clone();
+    let token = group.shell.join(join("", "b"));
+    group.shell.pass(6_000);
+    let (generation, member_id) = {
+        let joined = group.shell.joined(token);
+        (joined.generation_id, joined.member_id.clone())
+    };
+    // Version 0, no partitions, one byte of user data.
+    group
+        .shell
+        .sync(&member_id, generation, &[(&member_id, "\0\0\0\0\0\0\0\0\0\x01u")]);
+    let refused = group.send(&joining("c", &["t"]));
+    assert_eq!(refused.error, ErrorCode::GroupIdNotFound);
+    assert!(refused.message.unwrap().contains("custom assignor"));
+    assert_eq!(group.shell.describe().state, GroupState::Stable);
+    assert_eq!(group.shell.heartbeat(&member_id, generation), ErrorCode::None);
+}
+
+#[test]
+fn who_makes_a_young_classic_group_a_consumer_group_gets_an_epoch_and_partitions_at_once() {
+    let mut group = Group::new(&[("t", 2)]);
+    group.shell.cluster = group.cluster.clone();
+    // In the initial delay: generation 0.
+    group.shell.join(join("", "b"));
+    let joined = group.send(&joining("c", &["t"]));
+    assert_eq!(joined.error, ErrorCode::None);
+    assert_eq!(joined.member_epoch, 1);
+    assert_eq!(count(&joined.assignment.unwrap()), 1);
 }

@@ -158,7 +158,7 @@ fn offsets_expire_once_the_group_is_empty_for_the_retention() {
         (request.member_id, request.generation_id) = ("a".into(), 1)
     });
     // Ten days of heartbeats, of which only the last matter: expiry looks at the clock.
-    let idle = shell.shard.tick(shell.now.plus_ms(1));
+    let idle = shell.shard.tick(shell.now.plus_ms(1), &shell.cluster);
     assert!(idle.is_empty());
     shell.now = shell.now.plus_ms(10 * DAY_MS);
     shell.heartbeat("a", 1);
@@ -203,7 +203,7 @@ fn a_flood_of_expired_offsets_is_spread_over_rounds() {
         request.offsets = numbered.collect();
     });
     shell.now = TimestampMs(shell.now.0 + 8 * DAY_MS);
-    let effects = shell.shard.tick(shell.now);
+    let effects = shell.shard.tick(shell.now, &shell.cluster);
     assert_eq!(effects.records.len(), 2_000);
     shell.run(effects);
     shell.pass(10);

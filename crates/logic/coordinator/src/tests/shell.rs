@@ -101,7 +101,7 @@ impl Shell {
         let end = self.now.plus_ms(millis);
         while let Some(at) = self.shard.next_deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
-            let effects = self.shard.tick(self.now);
+            let effects = self.shard.tick(self.now, &self.cluster);
             self.run(effects);
         }
         self.now = end;
@@ -222,7 +222,7 @@ impl Shell {
             member_id: member.into(),
             group_instance_id: None,
         };
-        let effects = self.shard.heartbeat(self.now, token, &request);
+        let effects = self.shard.heartbeat(self.now, token, &request, &self.cluster);
         self.run(effects);
         match self.answer(token) {
             Some(Answer::Heartbeat(response)) => response.error,
@@ -263,7 +263,7 @@ impl Shell {
             group_id: "g".into(),
             members: members.iter().map(of).collect(),
         };
-        let effects = self.shard.leave_group(self.now, token, request);
+        let effects = self.shard.leave_group(self.now, token, request, &self.cluster);
         self.run(effects);
         token
     }

@@ -66,7 +66,7 @@ fn a_replaced_static_member_is_fenced() {
         member_id: "j-1".into(),
         group_instance_id: Some("j".into()),
     };
-    let effects = shell.shard.heartbeat(shell.now, token, &request);
+    let effects = shell.shard.heartbeat(shell.now, token, &request, &shell.cluster);
     shell.run(effects);
     assert_eq!(
         shell.answer(token),
