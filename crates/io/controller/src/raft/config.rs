@@ -117,7 +117,7 @@ impl QuorumConfig {
             voters: Vec::new(),
             wants_vote: true,
             auto_join: true,
-            heartbeat: Duration::from_millis(200),
+            heartbeat: Duration::from_millis(250),
             election_min: Duration::from_millis(500),
             election_max: Duration::from_millis(1000),
             snapshot_entries: 10_000,
