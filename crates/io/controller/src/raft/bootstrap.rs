@@ -25,6 +25,8 @@ use super::proto::raft_response::Reply;
 use super::type_config::{Member, Membership};
 use super::{TransportError, VoterAddress};
 
+/// Before a node asks again, at first; it doubles. Nodes that start together miss each other by milliseconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const ASK_DEADLINE: Duration = Duration::from_secs(2);
 /// A membership change on the leader takes longer than a question.
 const JOIN_DEADLINE: Duration = Duration::from_secs(15);
@@ -85,6 +87,7 @@ struct Complaints {
 pub(super) async fn run(node: Arc<Node>) {
     let mut stop = node.stop_signal();
     let mut complaints = Complaints::default();
+    let mut soon = FIRST_PAUSE;
     loop {
         let settled = tokio::select! {
             biased;
@@ -99,7 +102,9 @@ pub(super) async fn run(node: Arc<Node>) {
             }
             Err(wait) => {
                 complaints.hear(&node, wait);
-                node.config.heartbeat * 2
+                let pause = soon;
+                soon = (soon * 2).min(node.config.heartbeat * 2);
+                pause
             }
         };
         tokio::select! {
