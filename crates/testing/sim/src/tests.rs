@@ -153,9 +153,9 @@ fn seeds() {
 /// found then is a checker gone blind.
 fn look_for(bug: Bug) -> (u64, &'static [&'static str]) {
     match bug {
-        Bug::TruncateByHighWatermark | Bug::AckBeforeWrite | Bug::EqualBootId => {
-            (60, &["ACK", "VIS", "HW-1", "HW-2", "HW-3"])
-        }
+        Bug::TruncateByHighWatermark | Bug::AckBeforeWrite => (60, &["ACK", "VIS", "HW-1", "HW-2", "HW-3"]),
+        // One seed of 36 finds it: a power cut of a whole ISR with something unsynced.
+        Bug::EqualBootId => (240, &["ACK", "VIS", "HW-1", "HW-2", "HW-3"]),
         // What counts for one follower is missing for another, which never joins.
         Bug::CountOldStreamsAck => (60, &["ACK", "VIS", "HW-1", "HW-2", "HW-3", "LIVE"]),
         Bug::SkipEpochCheck => (60, &["ACK", "VIS", "HW-1", "HW-2", "HW-3", "FAULT", "LIVE"]),
