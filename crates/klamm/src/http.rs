@@ -276,8 +276,11 @@ pub(crate) fn serve(listener: TcpListener, health: Arc<NodeHealth>) {
 
 async fn metrics(State(health): State<Arc<NodeHealth>>) -> impl IntoResponse {
     health.measure();
-    // What clients push may be megabytes.
+    // What clients push may be megabytes, and replicas many.
     let encoded = tokio::task::spawn_blocking(move || {
+        if let Some(broker) = health.broker.get() {
+            broker.replicas.count();
+        }
         let mut text = String::new();
         encode(&mut text, &health.registry.lock()).map(|()| text)
     });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 
 use arc_swap::ArcSwap;
 use config::ServerConfig;
@@ -147,6 +147,7 @@ impl Broker {
             peers: Peers::default(),
             lag_time_max_ms: i64::try_from(config.replication.replica_lag_time_max.as_millis()).unwrap_or(i64::MAX),
             proposals,
+            proposals_overflowed: AtomicBool::new(false),
             flushes,
             deletions,
             hurry: Notify::new(),

@@ -103,7 +103,7 @@ impl ReplicaManager {
         let candidates: Vec<Arc<Partition>> = self
             .partitions_in(directory)
             .into_iter()
-            .filter(|partition| self.may_clean(partition) && (all || partition.is_kept_small()))
+            .filter(|partition| (all || partition.is_kept_small()) && self.may_clean(partition))
             .collect();
         if candidates.is_empty() || self.logs().health(directory).is_full() {
             return;
@@ -122,9 +122,11 @@ impl ReplicaManager {
     }
 
     fn may_clean(&self, partition: &Partition) -> bool {
-        let hosted = self.partition(partition.id());
-        let is_here = hosted.is_some_and(|hosted| std::ptr::eq(Arc::as_ptr(&hosted), partition));
-        is_here && partition.is_cleanable() && !self.is_moving(partition.id())
+        let is_here = || {
+            let hosted = self.partition(partition.id());
+            hosted.is_some_and(|hosted| std::ptr::eq(Arc::as_ptr(&hosted), partition))
+        };
+        partition.is_cleanable() && is_here() && !self.is_moving(partition.id())
     }
 
     /// The logs for which a pass is due, each with a recovery point that is written down by now. Blocks on the disk.

@@ -12,8 +12,10 @@ use types::TopicIdPartition;
 
 use crate::replica_manager::ReplicaManager;
 
-/// How often leaders look for lagging members and for replicas that may join.
-const TICK: Duration = Duration::from_millis(500);
+/// How often leaders look for lagging members, by the time that these have, and at least and most.
+const LAG_LOOKS: u32 = 10;
+const LAG_LOOK_MIN: Duration = Duration::from_millis(100);
+const LAG_LOOK_MAX: Duration = Duration::from_secs(3);
 /// The background sync's round: what isn't synced after a power cut of all replicas is at most this old. What was appended before
 /// the last round is no longer kept in memory.
 const SYNC_ROUND: Duration = Duration::from_secs(5);
@@ -32,11 +34,12 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
     tokio::spawn(flush_on_demand(Arc::clone(replicas), queues.flushes));
     tokio::spawn(delete_files(Arc::clone(replicas), queues.deletions));
     let log = config.log;
-    every(TICK, replicas, |replicas| {
+    // Replicas that may join are proposed when they may: with many partitions each look is work.
+    let look = config.replication.replica_lag_time_max / LAG_LOOKS;
+    every(look.clamp(LAG_LOOK_MIN, LAG_LOOK_MAX), replicas, |replicas| {
         for partition in replicas.partitions() {
             partition.tick();
         }
-        replicas.count();
     });
     // Each directory by itself: one that hangs doesn't keep the others from their work.
     for at in 0..replicas.logs().directory_count() {

@@ -250,7 +250,6 @@ impl ReplicaManager {
             }
         }
         self.remove_strays(image).await;
-        self.count();
     }
 
     fn hosted_of(&self, topics: &BTreeMap<TopicId, TopicName>) -> Vec<(TopicIdPartition, TopicName)> {
@@ -259,7 +258,7 @@ impl ReplicaManager {
         hosted.keys().filter_map(of_them).collect()
     }
 
-    /// Updates the gauges.
+    /// Updates the gauges that take a look at every replica: for whoever is about to read them.
     pub fn count(&self) {
         let (mut leaders, mut under_replicated, mut under_min_isr, mut waiting) = (0, 0, 0, 0);
         let mut uncleanable = 0;

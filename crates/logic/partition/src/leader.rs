@@ -304,12 +304,14 @@ impl LeaderState {
 
     /// The controller's word on this partition within this leadership. An older one than known changes nothing.
     ///
-    /// Nothing else ends a proposal (ISR-1): its refusal, too, is a committed change of the partition epoch.
+    /// Nothing else ends a proposal (ISR-1): its refusal, too, is a committed change of the partition epoch. Who caught up
+    /// meanwhile is proposed now: its log may grow no more, and no acknowledgement come.
     pub fn on_partition_change(
         &mut self,
         partition_epoch: PartitionEpoch,
         replicas: &[BrokerId],
         isr: &[BrokerId],
+        eligible: &dyn Fn(BrokerId) -> Option<BrokerEpoch>,
         now: TimestampMs,
     ) -> LeaderEffects {
         if partition_epoch <= self.partition_epoch {
@@ -324,7 +326,9 @@ impl LeaderState {
         }
         self.isr = Isr::Committed { members: isr.to_vec() };
         self.set_replicas(replicas, now);
-        self.advance()
+        let mut effects = self.advance();
+        effects.isr_proposal = self.propose_any(eligible);
+        effects
     }
 
     /// Time passed: members that lag leave, replicas that became eligible join.
@@ -349,12 +353,18 @@ impl LeaderState {
                 isr_proposal: self.propose(stay, eligible),
             };
         }
-        let joins: Vec<BrokerId> = self.remotes.keys().copied().collect();
-        let isr_proposal = joins.into_iter().find_map(|id| self.propose_join(id, eligible));
         LeaderEffects {
             high_watermark: None,
-            isr_proposal,
+            isr_proposal: self.propose_any(eligible),
         }
+    }
+
+    fn propose_any(&mut self, eligible: &dyn Fn(BrokerId) -> Option<BrokerEpoch>) -> Option<IsrProposal> {
+        if !self.is_under_replicated() {
+            return None;
+        }
+        let joins: Vec<BrokerId> = self.remotes.keys().copied().collect();
+        joins.into_iter().find_map(|id| self.propose_join(id, eligible))
     }
 
     fn propose_join(

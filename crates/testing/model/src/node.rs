@@ -4,6 +4,7 @@ use metadata::PartitionRegistration;
 use partition::{FollowRequest, FollowerState, IsrProposal, LeaderEffects, LeaderState, LeadershipStart};
 use types::{BrokerEpoch, BrokerId, FollowId, LeaderEpoch, Offset, PartitionEpoch, TimestampMs};
 
+use crate::controller::View;
 use crate::log::Log;
 
 /// All of a run's time but for the limit of lag, which [`crate::Step::Tick`] lets pass at will.
@@ -116,6 +117,7 @@ impl Node {
     pub(crate) fn apply(
         &mut self,
         registration: &PartitionRegistration,
+        view: &View,
         settings: Settings,
     ) -> (LeaderEffects, Option<BrokerId>) {
         if registration.partition_epoch <= self.partition_epoch {
@@ -123,13 +125,13 @@ impl Node {
         }
         self.partition_epoch = registration.partition_epoch;
         if registration.leader == Some(self.id) {
-            (self.lead(registration, settings), None)
+            (self.lead(registration, view, settings), None)
         } else {
             (LeaderEffects::default(), self.follow(registration))
         }
     }
 
-    fn lead(&mut self, registration: &PartitionRegistration, settings: Settings) -> LeaderEffects {
+    fn lead(&mut self, registration: &PartitionRegistration, view: &View, settings: Settings) -> LeaderEffects {
         self.proposal = None;
         if let Role::Leader(leader) = &mut self.role
             && leader.leader_epoch() == registration.leader_epoch
@@ -138,6 +140,7 @@ impl Node {
                 registration.partition_epoch,
                 &registration.replicas,
                 &registration.isr,
+                &|id| view.eligible(id),
                 NOW,
             );
         }

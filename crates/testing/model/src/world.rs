@@ -99,11 +99,12 @@ impl World {
     /// The node takes that view of the metadata.
     pub(crate) fn learn(&mut self, at: usize, view: usize) -> Result<(), Violation> {
         self.learned[at] = view;
-        let Some(partition) = self.views[view].partition().map(Arc::clone) else {
+        let view = Arc::clone(&self.views[view]);
+        let Some(partition) = view.partition() else {
             return Ok(());
         };
         let settings = self.settings;
-        let (effects, leader) = self.node_mut(at).apply(&partition, settings);
+        let (effects, leader) = self.node_mut(at).apply(partition, &view, settings);
         self.settle(at, effects)?;
         if leader.is_some() {
             self.follow(at);

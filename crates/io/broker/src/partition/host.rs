@@ -1,7 +1,7 @@
 //! What partitions need of the broker that hosts them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use metadata::MetadataImage;
@@ -31,6 +31,8 @@ pub struct PartitionHost {
     pub lag_time_max_ms: i64,
     /// Partitions whose ISR proposal waits to be sent.
     pub proposals: mpsc::Sender<TopicIdPartition>,
+    /// Some found that queue full: the reporter looks for them.
+    pub proposals_overflowed: AtomicBool,
     /// Partitions whose log wants a sync now.
     pub flushes: mpsc::Sender<TopicIdPartition>,
     /// Files to be removed once their delay is over.

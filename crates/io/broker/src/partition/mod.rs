@@ -330,9 +330,8 @@ impl Partition {
 
     /// After unlocking.
     fn run(&self, wakes: Wakes) {
-        if wakes.run(self.id) {
-            // A full queue loses nothing: the reporter walks all leaders at each of its rounds.
-            let _ = self.host.proposals.try_send(self.id);
+        if wakes.run(self.id) && self.host.proposals.try_send(self.id).is_err() {
+            self.host.proposals_overflowed.store(true, Ordering::Release);
         }
     }
 

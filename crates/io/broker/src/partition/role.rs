@@ -82,6 +82,7 @@ impl Partition {
                 registration.partition_epoch,
                 &registration.replicas,
                 &registration.isr,
+                &|id| self.host.eligible(self.id, id),
                 now,
             );
             state.proposal = None;

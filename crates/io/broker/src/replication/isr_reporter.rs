@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metadata::proto::control_request::Request;
 use metadata::proto::control_response::Response;
 use metadata::proto::{AlterPartitionItem, AlterPartitionRequest, IsrMember, PartitionId};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use types::{ErrorCode, PartitionEpoch, PartitionIndex, TopicId, TopicIdPartition, Uuid};
 
 use crate::controller_client::ControllerClient;
@@ -30,8 +31,8 @@ pub(crate) async fn report_isr_changes(
     controller: Arc<ControllerClient>,
     mut proposals: mpsc::Receiver<TopicIdPartition>,
 ) {
-    let mut retry = interval(RETRY);
-    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Those without an outcome, and when they are looked at: nothing waits here while nothing is proposed.
+    let (mut waiting, mut again) = (BTreeSet::new(), Instant::now());
     loop {
         let mut due = BTreeSet::new();
         tokio::select! {
@@ -41,8 +42,16 @@ pub(crate) async fn report_isr_changes(
                 }
                 None => return,
             },
-            _ = retry.tick() => {
-                due.extend(replicas.partitions_with_proposals());
+            () = sleep_until(again), if !waiting.is_empty() => {
+                again = Instant::now() + RETRY;
+                let proposes = |id: &TopicIdPartition| {
+                    replicas.partition(*id).is_some_and(|partition| partition.pending_proposal().is_some())
+                };
+                waiting.retain(proposes);
+                if replicas.host().proposals_overflowed.swap(false, Ordering::AcqRel) {
+                    waiting.extend(replicas.partitions_with_proposals());
+                }
+                due.clone_from(&waiting);
                 if due.is_empty() {
                     continue;
                 }
@@ -52,6 +61,10 @@ pub(crate) async fn report_isr_changes(
             let Ok(id) = proposals.try_recv() else { break };
             due.insert(id);
         }
+        if waiting.is_empty() {
+            again = Instant::now() + RETRY;
+        }
+        waiting.extend(&due);
         send(&replicas, &controller, due).await;
     }
 }

@@ -35,6 +35,10 @@ fn everyone(id: BrokerId) -> Option<BrokerEpoch> {
     Some(BrokerEpoch(i64::from(id.0) * 10))
 }
 
+fn nobody(_: BrokerId) -> Option<BrokerEpoch> {
+    None
+}
+
 fn follow(replica: i32, id: u64, offset: i64, last_epoch: i32) -> FollowRequest {
     FollowRequest {
         replica: BrokerId(replica),
@@ -116,6 +120,7 @@ fn the_high_watermark_stays_while_the_isr_is_below_min_isr() {
         PartitionEpoch(6),
         &[1, 2, 3].map(BrokerId),
         &[1, 2].map(BrokerId),
+        &everyone,
         TimestampMs(2),
     );
     assert_eq!(effects.high_watermark, Some(Offset(10)));
@@ -142,8 +147,30 @@ fn a_proposed_member_counts_before_the_controller_answers() {
     );
     // The refusal as the image brings it: the same members with another epoch.
     let replicas = [1, 2, 3].map(BrokerId);
-    let effects = state.on_partition_change(PartitionEpoch(6), &replicas, &[BrokerId(1)], TimestampMs(2));
+    let effects = state.on_partition_change(PartitionEpoch(6), &replicas, &[BrokerId(1)], &nobody, TimestampMs(2));
     assert_eq!(effects.high_watermark, Some(Offset(15)));
+}
+
+#[test]
+fn who_caught_up_while_another_was_proposed_is_proposed_with_the_answer() {
+    let mut state = leader(&[1], 1);
+    let (_, first) = state
+        .on_follow(&follow(2, 1, 10, 2), &log(10), &everyone, TimestampMs(1))
+        .unwrap();
+    let (_, second) = state
+        .on_follow(&follow(3, 1, 10, 2), &log(10), &everyone, TimestampMs(1))
+        .unwrap();
+    assert!(first.isr_proposal.is_some() && second.isr_proposal.is_none());
+    let (replicas, isr) = ([1, 2, 3].map(BrokerId), [1, 2].map(BrokerId));
+    let proposal = state
+        .on_partition_change(PartitionEpoch(6), &replicas, &isr, &everyone, TimestampMs(2))
+        .isr_proposal
+        .unwrap();
+    assert_eq!(
+        proposal.new_isr.iter().map(|member| member.0.0).collect::<Vec<_>>(),
+        vec![1, 2, 3]
+    );
+    assert_eq!(proposal.partition_epoch, PartitionEpoch(6));
 }
 
 #[test]
@@ -207,6 +234,7 @@ fn isr_shrinks_when_a_follower_lags_past_the_limit() {
         PartitionEpoch(6),
         &[1, 2, 3].map(BrokerId),
         &[1, 2].map(BrokerId),
+        &everyone,
         TimestampMs(2),
     );
     assert_eq!(effects.high_watermark, Some(Offset(11)));
@@ -289,12 +317,12 @@ proptest::proptest! {
                         Isr::Committed { members } => members.clone(),
                     };
                     epoch += 1;
-                    let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, at);
+                    let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, &everyone, at);
                 }
                 _ => {
                     epoch += 1;
                     let members = state.isr().committed().to_vec();
-                    let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, at);
+                    let _ = state.on_partition_change(PartitionEpoch(epoch), &[1, 2, 3].map(BrokerId), &members, &everyone, at);
                 }
             }
             let high = state.high_watermark();
