@@ -67,7 +67,7 @@ const LIMITS: &str = "
 
 - *Idle: RSS.* 22 MB of the 24 are pages of the program itself and of the C library, which the nodes of one machine share; memory of its
   own is 2 MB. Folding equal functions (lld's `--icf=all`) made the program 3 % smaller.
-- *Idle: CPU.* The active controller sends each voter five heartbeats a second, so that a hanging one is replaced within a fraction of a
+- *Idle: CPU.* The active controller sends each voter four heartbeats a second, so that a hanging one is replaced within a fraction of a
   second, and a sleeping thread costs 30 to 90 µs of this virtual machine to wake; the two other nodes need 0.3 %.
 - *One record at a time, end to end, 2,000 records/s: p50.* In an earlier run, on a machine whose wakes took longer, these goals were
   reached (2.2 ×, 0.50, 0.10; Kafka: 1,134 records/s there, 2,235 here). On nodes that were just started Klamm does 4,200 records/s on this

@@ -258,13 +258,14 @@ impl ReplicaManager {
         hosted.keys().filter_map(of_them).collect()
     }
 
-    /// Updates the gauges that take a look at every replica: for whoever is about to read them.
+    /// Updates the gauges that take a look at every replica, for whoever is about to read them. While a disk hangs, which somebody
+    /// waits for with a replica's lock, they stay what they were.
     pub fn count(&self) {
         let (mut leaders, mut under_replicated, mut under_min_isr, mut waiting) = (0, 0, 0, 0);
         let mut uncleanable = 0;
         let partitions = self.partitions();
         for partition in &partitions {
-            let status = partition.status();
+            let Some(status) = partition.status_soon() else { return };
             leaders += i64::from(status.is_leader);
             under_replicated += i64::from(status.under_replicated);
             under_min_isr += i64::from(status.under_min_isr);

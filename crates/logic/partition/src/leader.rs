@@ -305,7 +305,8 @@ impl LeaderState {
     /// The controller's word on this partition within this leadership. An older one than known changes nothing.
     ///
     /// Nothing else ends a proposal (ISR-1): its refusal, too, is a committed change of the partition epoch. Who caught up
-    /// meanwhile is proposed now: its log may grow no more, and no acknowledgement come.
+    /// meanwhile is proposed now: its log may grow no more, and no acknowledgement come. Not who was a member until now: it was
+    /// taken out because it lags, or because it is being fenced, which this broker's image may tell with the next record only.
     pub fn on_partition_change(
         &mut self,
         partition_epoch: PartitionEpoch,
@@ -324,10 +325,11 @@ impl LeaderState {
                 remote.caught_up_at = now;
             }
         }
-        self.isr = Isr::Committed { members: isr.to_vec() };
+        let members = Isr::Committed { members: isr.to_vec() };
+        let before = std::mem::replace(&mut self.isr, members);
         self.set_replicas(replicas, now);
         let mut effects = self.advance();
-        effects.isr_proposal = self.propose_any(eligible);
+        effects.isr_proposal = self.propose_any(before.committed(), eligible);
         effects
     }
 
@@ -355,15 +357,20 @@ impl LeaderState {
         }
         LeaderEffects {
             high_watermark: None,
-            isr_proposal: self.propose_any(eligible),
+            isr_proposal: self.propose_any(&[], eligible),
         }
     }
 
-    fn propose_any(&mut self, eligible: &dyn Fn(BrokerId) -> Option<BrokerEpoch>) -> Option<IsrProposal> {
+    fn propose_any(
+        &mut self,
+        except: &[BrokerId],
+        eligible: &dyn Fn(BrokerId) -> Option<BrokerEpoch>,
+    ) -> Option<IsrProposal> {
         if !self.is_under_replicated() {
             return None;
         }
-        let joins: Vec<BrokerId> = self.remotes.keys().copied().collect();
+        let others = self.remotes.keys().filter(|id| !except.contains(id));
+        let joins: Vec<BrokerId> = others.copied().collect();
         joins.into_iter().find_map(|id| self.propose_join(id, eligible))
     }
 

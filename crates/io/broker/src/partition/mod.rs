@@ -23,6 +23,7 @@ mod writer;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
@@ -56,6 +57,9 @@ enum Role {
     Leader(LeaderState),
     Follower(FollowerState),
 }
+
+/// How long a look at a replica waits for whoever has its lock, at most.
+const STATUS_WAIT: Duration = Duration::from_millis(20);
 
 /// Where a replica's records lie.
 #[derive(Debug)]
@@ -174,6 +178,30 @@ pub struct PartitionStatus {
     pub waiting: usize,
 }
 
+/// Where a replica stands.
+fn status_of(state: &State) -> PartitionStatus {
+    let (is_leader, leader_epoch, under_replicated, under_min_isr) = match &state.role {
+        Role::Leader(leader) => (
+            true,
+            leader.leader_epoch(),
+            leader.is_under_replicated(),
+            leader.is_under_min_isr(),
+        ),
+        Role::Follower(follower) => (false, follower.leader_epoch, false, false),
+    };
+    PartitionStatus {
+        is_leader,
+        leader_epoch,
+        log_start_offset: state.log.log_start_offset(),
+        high_watermark: state.high_watermark(),
+        log_end_offset: state.log.log_end_offset(),
+        under_replicated,
+        under_min_isr,
+        size_bytes: state.log.size_bytes(),
+        waiting: state.waiters.len(),
+    }
+}
+
 impl Partition {
     /// A replica that has no role yet: it follows nobody.
     #[must_use]
@@ -253,27 +281,12 @@ impl Partition {
     /// Where it stands.
     #[must_use]
     pub fn status(&self) -> PartitionStatus {
-        let state = self.lock();
-        let (is_leader, leader_epoch, under_replicated, under_min_isr) = match &state.role {
-            Role::Leader(leader) => (
-                true,
-                leader.leader_epoch(),
-                leader.is_under_replicated(),
-                leader.is_under_min_isr(),
-            ),
-            Role::Follower(follower) => (false, follower.leader_epoch, false, false),
-        };
-        PartitionStatus {
-            is_leader,
-            leader_epoch,
-            log_start_offset: state.log.log_start_offset(),
-            high_watermark: state.high_watermark(),
-            log_end_offset: state.log.log_end_offset(),
-            under_replicated,
-            under_min_isr,
-            size_bytes: state.log.size_bytes(),
-            waiting: state.waiters.len(),
-        }
+        status_of(&self.lock())
+    }
+
+    /// The same; nothing while the disk keeps somebody who has the lock.
+    pub(crate) fn status_soon(&self) -> Option<PartitionStatus> {
+        self.state.try_lock_for(STATUS_WAIT).map(|state| status_of(&state))
     }
 
     /// The epoch of the last record ([`LeaderEpoch::NONE`] without one) and the log's end.
@@ -332,6 +345,8 @@ impl Partition {
     fn run(&self, wakes: Wakes) {
         if wakes.run(self.id) && self.host.proposals.try_send(self.id).is_err() {
             self.host.proposals_overflowed.store(true, Ordering::Release);
+            // Else the reporter may have emptied the queue in between, and wait for the next one.
+            let _ = self.host.proposals.try_send(self.id);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a node's metadata quorum is started with.
 //!
-//! Timeouts are calm on purpose (heartbeat 200 ms, election 500 to 1000 ms): a controller whose port refuses is replaced
+//! Timeouts are calm on purpose (heartbeat 250 ms, election 500 to 1000 ms): a controller whose port refuses is replaced
 //! at once by the fast election, so that the timeouts only have to cover hosts that fall silent.
 
 use std::path::PathBuf;

@@ -174,6 +174,20 @@ fn who_caught_up_while_another_was_proposed_is_proposed_with_the_answer() {
 }
 
 #[test]
+fn who_was_just_taken_out_is_not_proposed_in_the_same_breath() {
+    let mut state = leader(&[1, 2, 3], 1);
+    for replica in [2, 3] {
+        let _ = state.on_follow(&follow(replica, 1, 10, 2), &log(10), &everyone, TimestampMs(1));
+    }
+    let (replicas, isr) = ([1, 2, 3].map(BrokerId), [1, 2].map(BrokerId));
+    // It is frozen, its stream is open, and its fencing is the next record.
+    let effects = state.on_partition_change(PartitionEpoch(6), &replicas, &isr, &everyone, TimestampMs(2));
+    assert_eq!(effects.isr_proposal, None);
+    let proposal = state.on_tick(&everyone, TimestampMs(3)).isr_proposal.unwrap();
+    assert_eq!(proposal.new_isr.len(), 3);
+}
+
+#[test]
 fn a_replica_joins_only_from_the_start_of_the_epoch() {
     let mut state = leader(&[1], 1);
     let (_, effects) = state
