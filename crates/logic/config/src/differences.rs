@@ -19,7 +19,7 @@ pub const DEFAULTS: &[DifferentDefault] = &[
         key: "broker.heartbeat.interval.ms",
         kafka: "2000",
         klamm: "250",
-        reason: "a session of two seconds needs several heartbeats; the interval used is at most a quarter of the session",
+        reason: "a session of two seconds needs several heartbeats; the interval used is at most 250 ms and an eighth of the session",
     },
     DifferentDefault {
         key: "broker.session.timeout.ms",

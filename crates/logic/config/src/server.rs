@@ -36,7 +36,7 @@ pub struct ProcessRoles {
 /// The session between a broker and the active controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionConfig {
-    /// The interval used: the configured one, but at most a quarter of the session. At least 1 ms.
+    /// The interval used: the configured one, but at most 250 ms and an eighth of the session. At least 1 ms.
     pub heartbeat_interval: Duration,
     /// Without a sign of life for so long, the broker is fenced.
     pub session_timeout: Duration,
@@ -413,21 +413,26 @@ fn read_node_id(reader: &mut Reader<'_>) -> BrokerId {
     BrokerId(reader.int(key))
 }
 
+/// A broker's lease (the controller gives it with each answer) ends at most a second after the controller last heard of its
+/// majority: with longer intervals, which files written for Kafka have, it would lapse between two heartbeats, and a healthy
+/// leader would decline to tell a consumer that its offset is out of range.
+const LONGEST_HEARTBEAT: Duration = Duration::from_millis(250);
+
 fn read_sessions(reader: &mut Reader<'_>) -> SessionConfig {
     let session_timeout = reader.milliseconds("broker.session.timeout.ms");
     let configured = reader.milliseconds("broker.heartbeat.interval.ms");
-    let quarter = session_timeout / 4;
-    if configured > quarter
+    let longest = (session_timeout / 8).clamp(Duration::from_millis(1), LONGEST_HEARTBEAT);
+    if configured > longest
         && let Some(given) = reader.given("broker.heartbeat.interval.ms")
     {
         let message = format!(
-            "{given} ms is more than a quarter of broker.session.timeout.ms; {} ms is used",
-            quarter.as_millis()
+            "{given} ms is too long for a broker that is to be missed at once; {} ms is used",
+            longest.as_millis()
         );
         reader.doubtful("broker.heartbeat.interval.ms", message);
     }
     SessionConfig {
-        heartbeat_interval: configured.min(quarter).max(Duration::from_millis(1)),
+        heartbeat_interval: configured.clamp(Duration::from_millis(1), longest),
         session_timeout,
         initial_registration_timeout: reader.milliseconds("initial.broker.registration.timeout.ms"),
     }

@@ -9,7 +9,7 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
     "background.threads": Int = "10", AtLeast(1); High ClusterWide Accepts;
         "Threads for work behind the scenes.";
     "broker.heartbeat.interval.ms": Int = "250", Any; Medium ReadOnly Acts;
-        "How often a broker tells the active controller that it lives. At most a quarter of the session is used.";
+        "How often a broker tells the active controller that it lives. At most 250 ms and an eighth of the session is used.";
     "broker.id": Int = "-1", Any; High ReadOnly Acts;
         "Older name of node.id; used when node.id isn't given.";
     "broker.rack": String = null, Any; Medium ReadOnly Acts;

@@ -208,13 +208,25 @@ fn listener_names_need_a_protocol_and_are_unique() {
 }
 
 #[test]
-fn a_heartbeat_is_at_most_a_quarter_of_the_session() {
-    let (config, warnings) = with("broker.heartbeat.interval.ms=2000").unwrap();
-    assert_eq!(config.sessions.heartbeat_interval, Duration::from_millis(500));
-    assert_eq!(warnings[0].key(), "broker.heartbeat.interval.ms");
-    let (config, warnings) = with("broker.heartbeat.interval.ms=2000\nbroker.session.timeout.ms=9000").unwrap();
-    assert_eq!(config.sessions.heartbeat_interval, Duration::from_secs(2));
-    assert_eq!(warnings, []);
+fn a_heartbeat_is_at_most_an_eighth_of_the_session_and_a_quarter_of_a_second() {
+    let interval = |lines: &str| {
+        let (config, warnings) = with(lines).unwrap();
+        let keys: Vec<_> = warnings.iter().map(|warning| warning.key().to_owned()).collect();
+        (config.sessions.heartbeat_interval.as_millis(), keys)
+    };
+    let warned = || vec!["broker.heartbeat.interval.ms".to_owned()];
+    assert_eq!(interval(""), (250, vec![]));
+    assert_eq!(interval("broker.heartbeat.interval.ms=100"), (100, vec![]));
+    assert_eq!(interval("broker.heartbeat.interval.ms=2000"), (250, warned()));
+    assert_eq!(
+        interval("broker.heartbeat.interval.ms=2000\nbroker.session.timeout.ms=9000"),
+        (250, warned())
+    );
+    assert_eq!(interval("broker.session.timeout.ms=800"), (100, vec![]));
+    assert_eq!(
+        interval("broker.heartbeat.interval.ms=5\nbroker.session.timeout.ms=1"),
+        (1, warned())
+    );
 }
 
 #[test]
