@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::memory::FullMemory;
 use super::nodes::{Programs, System};
 use super::page::write_page;
 use super::results::Results;
@@ -39,6 +40,7 @@ pub(crate) fn bench(root: &Path, options: &Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let programs = Programs::find(root, klamm_binary(root)?, options.against, &folder)?;
     let mut results = Results::default();
+    let memory = FullMemory::new(&folder)?;
     for run in 1..=options.runs {
         for system in turn(run, options.against) {
             eprintln!("run {run} of {}: {}", options.runs, system.name());
@@ -46,6 +48,7 @@ pub(crate) fn bench(root: &Path, options: &Options) -> anyhow::Result<()> {
                 programs: &programs,
                 system,
                 folder: &folder,
+                memory: &memory,
                 wanted: &wanted,
                 scale: options.scale,
             };

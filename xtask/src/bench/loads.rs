@@ -370,6 +370,7 @@ impl Loaded<'_> {
     fn settle(&self) -> anyhow::Result<()> {
         let written = Command::new("sync").status()?;
         ensure!(written.success(), "sync ended with {written}");
+        self.session.memory.fill()?;
         wait_for_rest(&self.nodes.pids(), REST_WITHIN).map(drop)
     }
 

@@ -3,6 +3,7 @@
 //! * `rows`: which figures there are, and what each shall be. `results`: what was measured, its spread, its ratio. Both pure.
 //! * `campaign`: the turns. `session`: all measurements of one system's fresh nodes.
 //! * `nodes`: the processes. `probe`: whether they serve. `processes`: what /proc tells. `meter`: what a measurement costs.
+//! * `memory`: the state of the machine's memory, the same for all.
 //! * `page`, `plot`: docs/performance.md and its pictures. `machine`: what it was measured on.
 //!
 //! On a small machine the load generator and the brokers share the cores, so MB/s says little by itself: beside each figure stand
@@ -11,6 +12,7 @@
 mod campaign;
 mod loads;
 mod machine;
+mod memory;
 mod meter;
 mod nodes;
 mod page;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use super::loads::Loaded;
+use super::memory::FullMemory;
 use super::meter::{Meter, REST_WITHIN, wait, wait_for_rest};
 use super::nodes::{Nodes, Programs, READY_WITHIN, System};
 use super::processes::{cpu_seconds, rss_bytes};
@@ -34,6 +35,7 @@ pub(super) struct Session<'a> {
     pub(super) programs: &'a Programs,
     pub(super) system: System,
     pub(super) folder: &'a Path,
+    pub(super) memory: &'a FullMemory,
     /// The measurements that are wanted.
     pub(super) wanted: &'a [&'static str],
     /// So much of each.
