@@ -53,6 +53,8 @@ transaction.state.log.min.isr=2
 share.coordinator.state.topic.replication.factor=3
 share.coordinator.state.topic.min.isr=2
 group.initial.rebalance.delay.ms=0
+log.retention.hours=168
+log.roll.hours=168
 X
 }
 

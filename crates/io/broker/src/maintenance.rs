@@ -60,6 +60,17 @@ pub(crate) fn start(replicas: &Arc<ReplicaManager>, config: &ServerConfig, queue
             // As above.
             let _ = replicas.write_checkpoints(at);
         });
+        blocking_every(
+            at,
+            log.producer_id_expiration_check_interval,
+            replicas,
+            move |replicas| {
+                let expiration_ms = replicas.producer_id_expiration_ms();
+                for partition in replicas.partitions_in(at) {
+                    partition.expire_producers(expiration_ms);
+                }
+            },
+        );
         blocking_every(at, log.retention_check_interval, replicas, move |replicas| {
             for partition in replicas.partitions_in(at) {
                 if let Err(error) = partition.apply_retention() {

@@ -208,8 +208,14 @@ impl ReplicaManager {
         settings
     }
 
+    /// `producer.id.expiration.ms` as it is set now.
+    pub(crate) fn producer_id_expiration_ms(&self) -> i64 {
+        let configs = self.configs(&self.host.image.load());
+        configs.number("producer.id.expiration.ms").unwrap_or(i64::MAX)
+    }
+
     /// This broker's configuration, with what was set while it runs.
-    fn configs(&self, image: &MetadataImage) -> BrokerDefaults {
+    pub(crate) fn configs(&self, image: &MetadataImage) -> BrokerDefaults {
         let local = Some(self.host.local);
         self.defaults
             .with_dynamic(image.broker_config(None), image.broker_config(local))

@@ -29,11 +29,17 @@ impl BrokerServer {
     ) -> Self {
         let (shutdown, stopping) = watch::channel(false);
         let server = KafkaServer::start(&context);
+        let several = listeners.len() > 1;
         let listeners = listeners
             .into_iter()
             .map(|(name, socket)| {
                 let grpc = (name == inter_broker).then(|| internal.clone());
-                let socket = ListenerSocket { name, socket, grpc };
+                let socket = ListenerSocket {
+                    protected: several && grpc.is_some(),
+                    name,
+                    socket,
+                    grpc,
+                };
                 tokio::spawn(Arc::clone(&server).serve(socket, stopping.clone()))
             })
             .collect();

@@ -24,7 +24,7 @@ pub trait WallClock: Debug + Send + Sync + 'static {
 pub struct ControllerConfig {
     /// `broker.session.timeout.ms`.
     pub session_timeout: Duration,
-    /// `broker.heartbeat.interval.ms`, at most a quarter of the session.
+    /// `broker.heartbeat.interval.ms`, at most 250 ms and an eighth of the session.
     pub heartbeat_interval: Duration,
     /// Which of a broker's listeners other nodes dial (`inter.broker.listener.name`).
     pub inter_broker_listener: String,

@@ -13,7 +13,7 @@ use crate::key::{ConfigKey, ConfigType, UpdateMode};
 use crate::topic_keys::{BrokerSynonym, TOPIC_KEYS, broker_synonyms};
 use crate::value;
 
-/// Where a value comes from.
+/// Where a value comes from; of a broker's places, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConfigSource {
     /// The topic's own.
@@ -84,6 +84,29 @@ where
     K: AsRef<str>,
     V: AsRef<str>,
 {
+    topic_entries(overrides, |name, chain| places_of(name, chain, broker), broker)
+}
+
+/// The same, for the answer to the topic's creation: there a value that is set in another unit has its place as well, as in
+/// Kafka.
+#[must_use]
+pub fn effective_topic<K, V>(overrides: impl IntoIterator<Item = (K, V)>, broker: &BrokerDefaults) -> Vec<ConfigEntry>
+where
+    K: AsRef<str>,
+    V: AsRef<str>,
+{
+    topic_entries(overrides, |_, chain| all_places_of(chain, broker), broker)
+}
+
+fn topic_entries<K, V>(
+    overrides: impl IntoIterator<Item = (K, V)>,
+    places: impl Fn(&str, &[&'static str]) -> Vec<ConfigSynonym>,
+    broker: &BrokerDefaults,
+) -> Vec<ConfigEntry>
+where
+    K: AsRef<str>,
+    V: AsRef<str>,
+{
     let own: BTreeMap<String, String> = overrides
         .into_iter()
         .map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned()))
@@ -100,10 +123,9 @@ where
                 })
                 .into_iter()
                 .collect();
-            let chain = broker_synonyms(row.name);
-            for synonym in chain {
-                let places = broker_places(synonym.name, broker);
-                synonyms.extend(places.filter(|place| chain.len() == 1 || place.source != ConfigSource::Default));
+            let chain: Vec<_> = broker_synonyms(row.name).iter().map(|synonym| synonym.name).collect();
+            if let Some(name) = chain.first() {
+                synonyms.extend(places(name, &chain));
             }
             let value = own.get(row.name).cloned().or_else(|| broker.topic_value(row.name));
             entry(row, value, synonyms, false)
@@ -118,13 +140,7 @@ pub fn describe_broker(broker: &BrokerDefaults) -> Vec<ConfigEntry> {
         .chain(dynamic_keys().filter(|row| broker.get(row.name).is_some()))
         .map(|row| {
             let value = broker.get(row.name).or_else(|| row.default_text()).map(str::to_owned);
-            let synonyms = names_for(row.name)
-                .into_iter()
-                .flat_map(|name| {
-                    broker_places(name, broker)
-                        .filter(move |place| name == row.name || place.source != ConfigSource::Default)
-                })
-                .collect();
+            let synonyms = places_of(row.name, &names_for(row.name), broker);
             entry(row, value, synonyms, row.update == UpdateMode::ReadOnly)
         })
         .collect();
@@ -214,18 +230,30 @@ fn broker_places<'a>(name: &'static str, broker: &'a BrokerDefaults) -> impl Ite
         })
 }
 
+/// Every place that gives one of these broker keys a value, the strongest first. As in Kafka, not those before the first that has
+/// the key that is described: where only `log.retention.hours` is set, as in the file that Kafka comes with, `log.retention.ms` has
+/// no place, and what it stands for counts as the default.
+fn places_of(described: &str, names: &[&'static str], broker: &BrokerDefaults) -> Vec<ConfigSynonym> {
+    let places = all_places_of(names, broker).into_iter();
+    places.skip_while(|place| place.name != described).collect()
+}
+
+fn all_places_of(names: &[&'static str], broker: &BrokerDefaults) -> Vec<ConfigSynonym> {
+    let mut places: Vec<_> = names.iter().flat_map(|name| broker_places(name, broker)).collect();
+    places.sort_by_key(|place| place.source);
+    places
+}
+
 /// The broker keys that stand for the same thing in other units, the one that wins first.
 fn names_for(name: &'static str) -> Vec<&'static str> {
-    let chain = TOPIC_KEYS
+    TOPIC_KEYS
         .iter()
         .map(|row| broker_synonyms(row.name))
-        .find(|chain| chain.len() > 1 && chain.iter().any(|synonym| synonym.name == name));
-    match chain {
-        // The scheduler's interval has a meaning of its own; it only stands in for the other.
-        Some(_) | None if name == "log.flush.scheduler.interval.ms" => vec![name],
-        Some(chain) => chain.iter().map(|synonym: &BrokerSynonym| synonym.name).collect(),
-        None => vec![name],
-    }
+        .find(|chain| chain.len() > 1 && chain.iter().any(|synonym| synonym.name == name))
+        .map_or_else(
+            || vec![name],
+            |chain| chain.iter().map(|synonym: &BrokerSynonym| synonym.name).collect(),
+        )
 }
 
 /// A value as Kafka shows it: trimmed, lists without blanks.
@@ -262,29 +290,59 @@ mod tests {
 
     #[test]
     fn a_topics_entry_shows_its_value_and_every_synonym() {
-        let broker = BrokerDefaults::new(Properties::parse("log.retention.minutes=5"));
+        let broker = BrokerDefaults::new(Properties::parse("log.retention.minutes=5\nlog.retention.ms=6"));
+        let broker = broker.with_dynamic([("log.retention.ms", "8")], []);
+        let of_brokers = [
+            ("log.retention.ms", Some("8"), ConfigSource::DynamicDefaultBroker),
+            ("log.retention.ms", Some("6"), ConfigSource::StaticBroker),
+            ("log.retention.minutes", Some("5"), ConfigSource::StaticBroker),
+            ("log.retention.hours", Some("168"), ConfigSource::Default),
+        ];
         let entry = named(describe_topic([("retention.ms", "7")], &broker), "retention.ms");
         assert_eq!(entry.value.as_deref(), Some("7"));
         assert_eq!(entry.source, ConfigSource::Topic);
-        assert_eq!(
-            places(&entry),
-            [
-                ("retention.ms", Some("7"), ConfigSource::Topic),
-                ("log.retention.minutes", Some("5"), ConfigSource::StaticBroker),
-            ]
-        );
+        let own = ("retention.ms", Some("7"), ConfigSource::Topic);
+        assert_eq!(places(&entry), [&[own], &of_brokers[..]].concat());
         let none: [(&str, &str); 0] = [];
         let entry = named(describe_topic(none, &broker), "retention.ms");
         assert_eq!(
             (entry.value.as_deref(), entry.source),
-            (Some("300000"), ConfigSource::StaticBroker)
+            (Some("8"), ConfigSource::DynamicDefaultBroker)
         );
+        assert_eq!(places(&entry), of_brokers);
         let entry = named(describe_topic(none, &broker), "cleanup.policy");
         assert_eq!(
             (entry.value.as_deref(), entry.source),
             (Some("delete"), ConfigSource::Default)
         );
         assert!(!entry.read_only);
+    }
+
+    #[test]
+    fn what_is_set_in_another_unit_alone_counts_as_the_default() {
+        let broker = BrokerDefaults::new(Properties::parse("log.retention.hours=1"));
+        let none: [(&str, &str); 0] = [];
+        let of_the_topic = named(describe_topic(none, &broker), "retention.ms");
+        assert_eq!(of_the_topic.value.as_deref(), Some("3600000"));
+        assert_eq!(
+            (of_the_topic.source, places(&of_the_topic)),
+            (ConfigSource::Default, vec![])
+        );
+        let created = named(effective_topic(none, &broker), "retention.ms");
+        assert_eq!(created.source, ConfigSource::StaticBroker);
+        let of_the_broker = named(describe_broker(&broker), "log.retention.ms");
+        assert_eq!(
+            (of_the_broker.source, places(&of_the_broker)),
+            (ConfigSource::Default, vec![])
+        );
+        let hours = named(describe_broker(&broker), "log.retention.hours");
+        assert_eq!(
+            places(&hours),
+            [
+                ("log.retention.hours", Some("1"), ConfigSource::StaticBroker),
+                ("log.retention.hours", Some("168"), ConfigSource::Default),
+            ]
+        );
     }
 
     #[test]

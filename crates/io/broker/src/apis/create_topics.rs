@@ -146,7 +146,7 @@ fn configs(broker: &BrokerContext, topic: &CreatableTopic) -> Vec<CreatableTopic
         .configs
         .iter()
         .filter_map(|config| Some((config.name.as_str(), config.value.as_ref()?.as_str())));
-    config::describe::describe_topic(own, &super::describe_configs::broker_defaults(broker))
+    config::describe::effective_topic(own, &super::describe_configs::broker_defaults(broker))
         .into_iter()
         .map(|entry| {
             CreatableTopicConfigs::default()

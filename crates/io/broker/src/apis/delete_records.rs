@@ -1,8 +1,10 @@
-//! DeleteRecords (21): moves log starts. Answered when the leader has moved its own; followers learn it with the next push.
+//! DeleteRecords (21): moves log starts. Answered when the leader has moved its own and every replica on a broker that lives has
+//! followed, as in Kafka: what an answer says is gone, no later leader shows again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use types::{ErrorCode, Offset, PartitionIndex, TopicName};
 use wire::messages::delete_records_request::DeleteRecordsPartition;
 use wire::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
@@ -10,8 +12,9 @@ use wire::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::auto_create::is_internal;
 use super::error_codes::KafkaError;
-use super::exchange::{Handled, decode, respond, topic_name};
+use super::exchange::{Handled, decode, respond, timeout, topic_name};
 use crate::context::{ApiRequest, BrokerContext};
+use crate::partition::{DeleteRecordsError, Partition};
 
 /// Kafka's INVALID_LOW_WATERMARK.
 const NO_LOW_WATERMARK: i64 = -1;
@@ -27,29 +30,47 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             .partitions
             .retain(|partition| seen.insert((name.clone(), partition.partition_index)));
     }
-    let asked = asked.into_iter().filter(|topic| !topic.partitions.is_empty());
-    let topics = asked.map(|topic| {
+    let deadline = Instant::now() + timeout(body.timeout_ms);
+    // Everywhere at the leaders first: the followers of all partitions move at the same time.
+    let mut begun = Vec::new();
+    for topic in asked.into_iter().filter(|topic| !topic.partitions.is_empty()) {
         let name = topic_name(&topic.name);
         let allowed = allowed(&broker, &name);
-        let results = topic.partitions.iter().map(|asked| {
-            let outcome = exists(&broker, &name, asked)
+        let partitions = topic.partitions.iter().map(|asked| {
+            let deleted = exists(&broker, &name, asked)
                 .and(allowed)
                 .and_then(|()| delete(&broker, &name, asked));
-            let (error, low_watermark) = match outcome {
-                Ok(start) => (ErrorCode::None, start.0),
+            (asked.partition_index, deleted)
+        });
+        let partitions: Vec<_> = partitions.collect();
+        begun.push((topic.name, partitions));
+    }
+    let mut topics = Vec::with_capacity(begun.len());
+    for (name, partitions) in begun {
+        let mut results = Vec::with_capacity(partitions.len());
+        for (index, deleted) in partitions {
+            let (error, low_watermark) = match deleted {
+                Ok((partition, before)) => match partition.deleted_everywhere(before, deadline).await {
+                    Ok(start) => (ErrorCode::None, start.0),
+                    Err(DeleteRecordsError::Pending(start)) => (ErrorCode::RequestTimedOut, start.0),
+                    Err(error) => (error.code(), NO_LOW_WATERMARK),
+                },
                 Err(error) => (error, NO_LOW_WATERMARK),
             };
-            DeleteRecordsPartitionResult::default()
-                .with_partition_index(asked.partition_index)
-                .with_error_code(error.code())
-                .with_low_watermark(low_watermark)
-        });
-        let results = results.collect();
-        DeleteRecordsTopicResult::default()
-            .with_name(topic.name)
-            .with_partitions(results)
-    });
-    respond(&header, &DeleteRecordsResponse::default().with_topics(topics.collect()))
+            results.push(
+                DeleteRecordsPartitionResult::default()
+                    .with_partition_index(index)
+                    .with_error_code(error.code())
+                    .with_low_watermark(low_watermark),
+            );
+        }
+        topics.push(
+            DeleteRecordsTopicResult::default()
+                .with_name(name)
+                .with_partitions(results),
+        );
+    }
+    respond(&header, &DeleteRecordsResponse::default().with_topics(topics))
 }
 
 fn exists(broker: &BrokerContext, topic: &TopicName, asked: &DeleteRecordsPartition) -> Result<(), ErrorCode> {
@@ -66,18 +87,25 @@ fn allowed(broker: &BrokerContext, topic: &TopicName) -> Result<(), ErrorCode> {
     if is_internal(topic.as_str()) {
         return Err(ErrorCode::InvalidTopicException);
     }
-    if broker.replicas.settings(&broker.host.image.load(), topic).log.delete {
+    let log = broker.replicas.settings(&broker.host.image.load(), topic).log;
+    if log.delete || log.compaction.is_none() {
         Ok(())
     } else {
         Err(ErrorCode::PolicyViolation)
     }
 }
 
-fn delete(broker: &BrokerContext, topic: &TopicName, asked: &DeleteRecordsPartition) -> Result<Offset, ErrorCode> {
+/// At the leader; with the offset that its followers are to reach.
+fn delete(
+    broker: &BrokerContext,
+    topic: &TopicName,
+    asked: &DeleteRecordsPartition,
+) -> Result<(Arc<Partition>, Offset), ErrorCode> {
     let partition = broker
         .replicas
         .partition_by_name(topic.as_str(), PartitionIndex(asked.partition_index))?;
-    partition
+    let before = partition
         .delete_records(Offset(asked.offset))
-        .map_err(|error| error.code())
+        .map_err(|error| error.code())?;
+    Ok((partition, before))
 }

@@ -90,7 +90,12 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                     .iter()
                     .zip(&items)
                     .map(|(result, item)| shown(result, item));
-                results.extend(shown);
+                for result in shown {
+                    // Asked for by name and by id.
+                    if !results.contains(&result) {
+                        results.push(result);
+                    }
+                }
                 None
             }
             Ok(_) => Some(mismatched()),

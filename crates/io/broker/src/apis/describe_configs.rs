@@ -106,6 +106,10 @@ fn describe(
             let own = image.config(&wanted);
             describe_group(|key| own.get(key).map(String::as_str), &defaults_in(broker, &image))
         }
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            let message = "Client metrics subscription name must not be empty";
+            return Err(Refused::new(ErrorCode::InvalidRequest, message));
+        }
         ConfigResource::ClientMetrics(_) => return Ok(subscription_entries(image.config(&wanted), detail)),
     };
     Ok(entries.iter().map(|entry| shown(entry, detail)).collect())
@@ -148,15 +152,14 @@ fn shown(entry: &ConfigEntry, detail: Detail) -> DescribeConfigsResourceResult {
         .with_documentation(detail.documentation.then(|| text(entry.documentation)))
 }
 
-/// A subscription's keys; nothing where there is no such subscription.
+/// A subscription's keys, with their defaults where there is no such subscription.
 fn subscription_entries(own: &ConfigMap, detail: Detail) -> Vec<DescribeConfigsResourceResult> {
     let defaults = [
         ("interval.ms", DEFAULT_INTERVAL_MS.to_string(), ConfigType::Int),
         ("match", String::new(), ConfigType::List),
         ("metrics", String::new(), ConfigType::List),
     ];
-    let entries = defaults.into_iter().filter(|_| !own.is_empty());
-    let entries = entries.map(|(name, default, kind)| {
+    let entries = defaults.into_iter().map(|(name, default, kind)| {
         let set = own.get(name);
         let synonym = set.filter(|_| detail.synonyms).map(|value| {
             DescribeConfigsSynonym::default()

@@ -74,6 +74,8 @@ fn state(entry: &ProducerEntry) -> ProducerState {
 
 #[cfg(test)]
 mod tests {
+    use partition::Acks;
+    use records::{Batch, BatchBuilder, NewRecord};
     use wire::messages::describe_producers_request::TopicRequest;
 
     use super::super::exchange::text;
@@ -100,6 +102,25 @@ mod tests {
         ];
         assert_eq!(codes.collect::<Vec<_>>(), expected.map(ErrorCode::code));
         assert!(response.topics[0].partitions[0].active_producers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn producers_that_write_no_more_are_forgotten() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let partition = lone
+            .context()
+            .replicas
+            .partition_by_name("a", PartitionIndex(0))
+            .unwrap();
+        let known = || partition.producers().len();
+        let mut batch = BatchBuilder::new().producer(types::ProducerId(7), types::ProducerEpoch(0), 0);
+        batch.append(NewRecord::new(lone.context().host.clock.now(), "k", "v"));
+        let batch = Batch::parse(&batch.finish().unwrap()).unwrap();
+        partition.append(&batch, Acks::All, None).unwrap();
+        partition.expire_producers(i64::MAX);
+        assert_eq!(known(), 1);
+        partition.expire_producers(0);
+        assert_eq!(known(), 0);
     }
 
     #[test]

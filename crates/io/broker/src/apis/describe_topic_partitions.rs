@@ -15,8 +15,8 @@ use super::auto_create::is_internal;
 use super::exchange::{Handled, decode, respond, topic_name, wire_topic};
 use crate::context::{ApiRequest, BrokerContext};
 
-/// `max.request.partition.size.limit`'s default: partitions of one answer, whatever the client asks for.
-const PARTITIONS_MAX: usize = 2_000;
+/// Partitions of one answer, whatever the client asks for.
+const PARTITIONS_MAX: &str = "max.request.partition.size.limit";
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -27,9 +27,9 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     } else {
         body.topics.iter().map(|topic| topic_name(&topic.name)).collect()
     };
-    let limit = usize::try_from(body.response_partition_limit)
-        .unwrap_or(1)
-        .clamp(1, PARTITIONS_MAX);
+    let most = broker.replicas.defaults().number(PARTITIONS_MAX);
+    let limit = i64::from(body.response_partition_limit).min(most.unwrap_or(i64::MAX));
+    let limit = usize::try_from(limit).unwrap_or(1).max(1);
     let mut first = 0;
     if let Some(cursor) = &body.cursor {
         let at = topic_name(&cursor.topic_name);
@@ -49,7 +49,8 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
     };
     let topics = names.iter().map_while(|name| {
         let from = std::mem::take(&mut first);
-        page.topic(name, from, body.topics.is_empty() || body.cursor.is_some())
+        // Who asked for it by name hears that it is gone, or would take the pages before for the whole.
+        page.topic(name, from, body.topics.is_empty())
     });
     let topics: Vec<_> = topics.flatten().collect();
     let response = DescribeTopicPartitionsResponse::default()
@@ -76,8 +77,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// A topic from a partition on; `None` when the page was full before. Of a topic that is gone between two pages
-    /// nothing is shown.
+    /// A topic from a partition on; `None` when the page was full before.
     fn topic(
         &mut self,
         name: &TopicName,

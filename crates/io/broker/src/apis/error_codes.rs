@@ -114,6 +114,7 @@ impl KafkaError for DeleteRecordsError {
         match self {
             Self::NotLeader => ErrorCode::NotLeaderOrFollower,
             Self::OutOfRange(_) => ErrorCode::OffsetOutOfRange,
+            Self::Pending(_) => ErrorCode::RequestTimedOut,
             Self::Log(error) => error.code(),
         }
     }

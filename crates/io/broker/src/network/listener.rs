@@ -46,6 +46,8 @@ pub(crate) struct ListenerSocket {
     pub(crate) socket: TcpListener,
     /// On the inter-broker listener: what gRPC connections are handed to.
     pub(crate) grpc: Option<GrpcServer>,
+    /// Clients have other listeners.
+    pub(crate) protected: bool,
 }
 
 /// Serves Kafka's protocol on any number of listeners, under common limits.
@@ -121,7 +123,13 @@ impl KafkaServer {
                 }
             };
             let address = peer.ip();
-            match self.connections.open(address) {
+            self.renew_limits();
+            let slot = if listener.protected {
+                self.connections.open_protected(address)
+            } else {
+                self.connections.open(address)
+            };
+            match slot {
                 Ok(slot) => {
                     let accepted = Accepted {
                         stream,
@@ -139,6 +147,19 @@ impl KafkaServer {
         if timeout(CLOSING_WAIT, all_closed).await.is_err() {
             tracing::debug!(listener = %name, "connections were cut");
         }
+    }
+
+    /// As they are set now (KIP-226).
+    fn renew_limits(&self) {
+        let image = self.broker.host.image.load();
+        let own = image.broker_config(Some(self.broker.host.local));
+        let of_all = image.broker_config(None);
+        let set = |key| own.get(key).or_else(|| of_all.get(key))?.trim().parse().ok();
+        let network = &self.broker.config.network;
+        self.connections.set(
+            set("max.connections").unwrap_or(network.max_connections),
+            set("max.connections.per.ip").unwrap_or(network.max_connections_per_ip),
+        );
     }
 
     async fn take(self: Arc<Self>, accepted: Accepted, grpc: Option<GrpcServer>, mut shutdown: watch::Receiver<bool>) {
@@ -272,8 +293,8 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
-    use metadata::MetadataImage;
-    use metadata::proto::{ClientQuota, QuotaEntityPart};
+    use metadata::proto::{ClientQuota, Config, QuotaEntityPart};
+    use metadata::{ConfigResource, MetadataImage};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -286,6 +307,7 @@ mod tests {
             name: "PLAINTEXT".to_owned(),
             socket,
             grpc: None,
+            protected: false,
         };
         (listener, address)
     }
@@ -329,6 +351,42 @@ mod tests {
         serving.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err());
         assert_eq!(server.metrics.connections.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn limits_may_be_set_while_the_broker_runs() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let mut image = MetadataImage::clone(&lone.context().host.image.load());
+        let limit = |image: &mut MetadataImage, value: Option<&str>| {
+            let limit = Config {
+                resource_type: ConfigResource::DefaultBroker.resource_type().into(),
+                resource_name: ConfigResource::DefaultBroker.name(),
+                key: "max.connections".to_owned(),
+                value: value.map(str::to_owned),
+            };
+            image.replay(&limit.into()).unwrap();
+        };
+        let (listener, address) = listening().await;
+        let (stop, stopping) = watch::channel(false);
+        let (_unfenced, serving) = watch::channel(true);
+        let server = KafkaServer::new(lone.context(), serving);
+        let served = tokio::spawn(Arc::clone(&server).serve(listener, stopping));
+        let ask = async || {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let mut answer = [0; 20];
+            let asked = client.write_all(&[0, 0, 0, 8, 0, 18, 0, 99, 0, 0, 0, 7]).await;
+            let answered = asked.is_ok() && client.read_exact(&mut answer).await.is_ok();
+            answered.then_some(client)
+        };
+        let _first = ask().await.unwrap();
+        limit(&mut image, Some("1"));
+        lone.context().publisher.publish_snapshot(image.clone()).await;
+        assert!(ask().await.is_none());
+        limit(&mut image, None);
+        lone.context().publisher.publish_snapshot(image).await;
+        assert!(ask().await.is_some());
+        stop.send(true).unwrap();
+        served.await.unwrap();
     }
 
     #[tokio::test]

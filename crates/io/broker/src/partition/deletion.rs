@@ -1,7 +1,10 @@
 //! What leaves the log: retention, and DeleteRecords.
 
+use std::pin::pin;
+
 use storage::LogError;
 use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
 use types::Offset;
 
 use super::{Partition, Role};
@@ -15,20 +18,23 @@ pub enum DeleteRecordsError {
     /// Above the high watermark, or negative.
     #[error("offset {0} is out of range")]
     OutOfRange(Offset),
+    /// Deleted here, but a replica on a broker that lives hasn't told in time that it has done so too.
+    #[error("replicas begin at {0} still")]
+    Pending(Offset),
     /// The disk failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
 impl Partition {
-    /// Moves the log start; -1 stands for the high watermark. Returns the new log start. Followers learn it with the
-    /// next push.
+    /// Moves the log start; -1 stands for the high watermark. Returns where it was to be moved. Followers learn it with the
+    /// next push; [`Partition::deleted_everywhere`] waits for them.
     ///
     /// # Errors
     /// Why nothing was deleted.
     pub fn delete_records(&self, before: Offset) -> Result<Offset, DeleteRecordsError> {
         let _writer = self.writer_or_offline()?;
-        let (wakes, log_start) = {
+        let (wakes, before) = {
             let mut state = self.lock();
             let state = &mut *state;
             let Role::Leader(leader) = &state.role else {
@@ -51,10 +57,56 @@ impl Partition {
                 marks: state.followers(),
                 ..super::Wakes::default()
             };
-            (wakes, state.log.log_start_offset())
+            (wakes, before)
         };
         self.run(wakes);
-        Ok(log_start)
+        Ok(before)
+    }
+
+    /// Waits until every replica on a broker that lives begins at `before` or later: whoever leads next, nobody reads again what
+    /// was deleted. Returns where they begin.
+    ///
+    /// # Errors
+    /// That this broker leads no more, or [`DeleteRecordsError::Pending`] when time is up.
+    pub async fn deleted_everywhere(&self, before: Offset, deadline: Instant) -> Result<Offset, DeleteRecordsError> {
+        loop {
+            let mut moved = pin!(self.log_starts.notified());
+            moved.as_mut().enable();
+            let low_watermark = self.low_watermark()?;
+            if low_watermark >= before {
+                return Ok(low_watermark);
+            }
+            if timeout_at(deadline, moved).await.is_err() {
+                return Err(DeleteRecordsError::Pending(low_watermark));
+            }
+        }
+    }
+
+    /// Where the logs of all replicas on brokers that live begin, at the earliest: -1 where one hasn't told.
+    fn low_watermark(&self) -> Result<Offset, DeleteRecordsError> {
+        let image = self.host.image.load();
+        let state = self.lock();
+        let Role::Leader(_) = &state.role else {
+            return Err(DeleteRecordsError::NotLeader);
+        };
+        let own = state.log.log_start_offset();
+        let Some(registration) = image.partition(self.id) else {
+            return Err(DeleteRecordsError::NotLeader);
+        };
+        let lives = |id| image.broker(id).is_some_and(|broker| !broker.fenced);
+        let others = registration.replicas.iter().copied();
+        let others = others.filter(|id| *id != self.host.local && lives(*id));
+        let of_others = others.map(|id| state.log_start_of(id).unwrap_or(Offset(-1)));
+        Ok(of_others.fold(own, Offset::min))
+    }
+
+    /// Forgets producers that have written nothing for `expiration_ms` (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, expiration_ms: i64) {
+        let now = self.host.clock.now();
+        let mut state = self.lock();
+        if !state.retired {
+            state.log.producers_mut().expire(now, expiration_ms);
+        }
     }
 
     /// Removes segments that retention no longer keeps; their files go later, outside the lock.

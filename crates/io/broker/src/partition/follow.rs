@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use partition::{FollowAnswer, FollowRefusal, FollowRequest, FollowerAck};
-use rpc::proto::Push;
+use rpc::proto::{Ack, Push};
 use storage::{CachedRead, FileRead, Log, LogError, ReadOutcome, ReadRequest};
 use types::{BrokerId, FollowId, Offset};
 
@@ -23,6 +23,8 @@ pub(super) struct FollowSlot {
     next_offset: Offset,
     sent_high_watermark: Offset,
     sent_log_start: Offset,
+    /// The follower's own, as it told last.
+    log_start: Offset,
     /// (log end after the push, its bytes) of pushes that weren't acknowledged yet.
     in_flight: VecDeque<(Offset, usize)>,
 }
@@ -81,10 +83,11 @@ pub(crate) struct ColdRead {
 }
 
 impl Partition {
-    /// A replica asks to follow on `stream`.
+    /// A replica, whose log begins at `log_start`, asks to follow on `stream`.
     pub(crate) fn on_follow(
         &self,
         request: &FollowRequest,
+        log_start: Offset,
         stream: &Arc<FollowerStream>,
         tail_lane: bool,
     ) -> FollowReply {
@@ -118,8 +121,10 @@ impl Partition {
                         next_offset: offset,
                         sent_high_watermark: Offset(-1),
                         sent_log_start: Offset(-1),
+                        log_start,
                         in_flight: VecDeque::new(),
                     });
+                    self.log_starts.notify_waiters();
                     (
                         FollowReply::Appends {
                             log_end: state.log.log_end_offset(),
@@ -215,7 +220,10 @@ impl Partition {
     }
 
     /// A follower acknowledges over the stream that it follows on.
-    pub(crate) fn on_ack(&self, stream: &FollowerStream, follow_id: FollowId, end: Offset, log_end: Offset) {
+    pub(crate) fn on_ack(&self, stream: &FollowerStream, ack: &Ack) {
+        let follow_id = FollowId(ack.follow_id);
+        let log_start = Offset(ack.log_start_offset);
+        let (end, log_end) = (Offset(ack.end), Offset(ack.log_end));
         let now = self.host.clock.now();
         let wakes = {
             let mut state = self.lock();
@@ -232,6 +240,10 @@ impl Partition {
                 freed += slot.in_flight.pop_front().map_or(0, |(_, bytes)| bytes);
             }
             slot.stream.freed(freed);
+            if log_start > slot.log_start {
+                slot.log_start = log_start;
+                self.log_starts.notify_waiters();
+            }
             let ack = FollowerAck {
                 replica: slot.replica,
                 follow_id: slot.follow_id,
@@ -259,6 +271,12 @@ impl Partition {
 }
 
 impl State {
+    /// Where the log of a replica that follows begins, as far as it has told.
+    pub(super) fn log_start_of(&self, replica: BrokerId) -> Option<Offset> {
+        let slot = self.slots.iter().find(|slot| slot.replica == replica)?;
+        Some(slot.log_start)
+    }
+
     /// All follows, with their streams.
     pub(super) fn followers(&self) -> Vec<(Arc<FollowerStream>, FollowId)> {
         self.slots

@@ -100,6 +100,8 @@ pub struct Partition {
     /// Compaction has given the log up.
     uncleanable: AtomicBool,
     cleaning_wants_room: AtomicBool,
+    /// While leading: a follower's log start has moved, or who counts has changed.
+    log_starts: Notify,
     state: Mutex<State>,
 }
 
@@ -253,6 +255,7 @@ impl Partition {
             turn: AtomicU64::new(0),
             uncleanable: AtomicBool::new(false),
             cleaning_wants_room: AtomicBool::new(false),
+            log_starts: Notify::new(),
             state: Mutex::new(state),
         })
     }
@@ -308,6 +311,7 @@ impl Partition {
             let effects = leader.on_tick(&|id| self.host.eligible(self.id, id), now);
             state.settle(effects)
         };
+        self.log_starts.notify_waiters();
         self.run(wakes);
     }
 

@@ -22,6 +22,8 @@ pub struct PushOutcome {
     pub acknowledgeable_end: Offset,
     /// Up to where it has written.
     pub log_end: Offset,
+    /// Where its log begins.
+    pub log_start: Offset,
 }
 
 struct Taken {
@@ -114,6 +116,8 @@ impl Partition {
     /// # Errors
     /// Why nothing was written.
     pub(crate) fn on_push(&self, follow_id: FollowId, push: &Push) -> Result<PushOutcome, PushError> {
+        tracing::trace!(id = %self.id, follow = push.follow_id, base = push.base_offset, bytes = push.records.len(),
+            high_watermark = push.high_watermark, "push");
         let now = self.host.clock.now();
         let written = self.write_push(follow_id, push, now);
         match written {
@@ -235,6 +239,7 @@ impl State {
         PushOutcome {
             acknowledgeable_end: self.acknowledgeable_end(),
             log_end: self.log.log_end_offset(),
+            log_start: self.log.log_start_offset(),
         }
     }
 
@@ -245,6 +250,10 @@ impl State {
         let log_start = Offset(push.log_start_offset);
         if log_start > self.log.log_start_offset() && log_start <= log_end {
             deletion = self.log.advance_log_start(log_start, now)?.deletion;
+            // Somebody may wait for this at the leader, without a record to acknowledge.
+            if let Some(acks) = &self.acks {
+                acks.mark(FollowId(push.follow_id));
+            }
         }
         let Role::Follower(follower) = &mut self.role else {
             return Err(PushError::NotFollower);

@@ -62,6 +62,7 @@ impl Partition {
             // background's round.
             (wakes, change, anew && state.owes_a_sync())
         };
+        self.log_starts.notify_waiters();
         self.run(wakes);
         if flush {
             self.request_flush();

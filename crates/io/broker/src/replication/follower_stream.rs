@@ -423,7 +423,8 @@ impl ReplicationServer {
             .follows
             .lock()
             .insert(FollowId(follow_id), Arc::clone(&partition));
-        let reply = match partition.on_follow(&request, stream, peer.tail_lane) {
+        let log_start = Offset(follow.log_start_offset);
+        let reply = match partition.on_follow(&request, log_start, stream, peer.tail_lane) {
             FollowReply::Appends { log_end } => {
                 stream.reply(ToFollower::Appends(FollowAppends {
                     follow_id,
@@ -457,7 +458,7 @@ fn on_acks(stream: &FollowerStream, acks: &AckBatch) {
         let follow_id = FollowId(ack.follow_id);
         let partition = stream.follows.lock().by_id.get(&follow_id).cloned();
         if let Some(partition) = partition {
-            partition.on_ack(stream, follow_id, Offset(ack.end), Offset(ack.log_end));
+            partition.on_ack(stream, ack);
             stream.release(follow_id);
         }
     }

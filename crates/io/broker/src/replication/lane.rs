@@ -310,6 +310,7 @@ impl LaneTask {
             offset: request.offset.0,
             acknowledgeable_end: request.acknowledgeable_end.0,
             last_epoch: request.last_epoch.0,
+            log_start_offset: partition.status().log_start_offset.0,
         };
         send(tx, ToLeader::Follow(message)).await
     }
@@ -394,8 +395,6 @@ impl LaneTask {
         let Some(partition) = self.partition_of(follow_id) else {
             return true;
         };
-        tracing::trace!(id = %partition.id(), follow = push.follow_id, base = push.base_offset, bytes = push.records.len(),
-            high_watermark = push.high_watermark, "push");
         match partition.on_push(follow_id, push) {
             Ok(written) => {
                 if !push.records.is_empty() {
@@ -480,6 +479,7 @@ impl LaneTask {
                     follow_id: follow_id.0,
                     end: outcome.acknowledgeable_end.0,
                     log_end: outcome.log_end.0,
+                    log_start_offset: outcome.log_start.0,
                 })
             })
             .collect();

@@ -64,7 +64,7 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         "Other limits for certain addresses or host names, as host:limit pairs.";
     "max.incremental.fetch.session.cache.slots": Int = "1000", AtLeast(0); Medium ReadOnly Acts;
         "Incremental fetch sessions that one broker keeps.";
-    "max.request.partition.size.limit": Int = "2000", AtLeast(1); Medium ReadOnly Accepts;
+    "max.request.partition.size.limit": Int = "2000", AtLeast(1); Medium ReadOnly Acts;
         "Partitions in one answer to DescribeTopicPartitions.";
     "metric.reporters": List = "org.apache.kafka.common.metrics.JmxReporter", List; Low ClusterWide Accepts;
         "Java classes that report metrics. Not loaded: klamm.http.listener serves metrics to Prometheus.";

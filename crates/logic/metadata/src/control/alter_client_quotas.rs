@@ -12,17 +12,20 @@ use crate::proto::{
     MetadataRecord,
 };
 
-/// Limits of users and client ids, and whether only whole numbers are taken.
-const CLIENT_KEYS: [(&str, bool); 4] = [
-    ("producer_byte_rate", true),
-    ("consumer_byte_rate", true),
-    ("request_percentage", false),
-    ("controller_mutation_rate", false),
+/// Limits of users and client ids; of those that take whole numbers only, the largest, which many set who mean none.
+const CLIENT_KEYS: [(&str, Option<f64>); 4] = [
+    ("producer_byte_rate", Some(LONG_MAX)),
+    ("consumer_byte_rate", Some(LONG_MAX)),
+    ("request_percentage", None),
+    ("controller_mutation_rate", None),
 ];
 /// Limits of addresses.
-const IP_KEYS: [(&str, bool); 1] = [("connection_creation_rate", true)];
-/// Whole numbers are Kafka's longs.
-const WHOLE_END: f64 = 9_223_372_036_854_775_808.0;
+const IP_KEYS: [(&str, Option<f64>); 1] = [("connection_creation_rate", Some(INT_MAX))];
+/// Kafka's longs, as it compares them: `Long.MAX_VALUE`, which is the default of rates, is this number when it is a double.
+const LONG_MAX: f64 = 9_223_372_036_854_775_808.0;
+const INT_MAX: f64 = 2_147_483_647.0;
+/// What a number may be off to be whole, as in Kafka.
+const FRACTION: f64 = 1e-6;
 /// Kafka's records hold no longer text.
 const MAX_NAME_BYTES: usize = 32_767;
 
@@ -95,7 +98,7 @@ fn alter(image: &MetadataImage, change: &ClientQuotaChange) -> Result<Vec<Metada
             return Err(AlterClientQuotasError::InvalidName);
         }
     }
-    let keys: &[(&str, bool)] = match &entity.ip {
+    let keys: &[(&str, Option<f64>)] = match &entity.ip {
         None => &CLIENT_KEYS,
         Some(_) if entity.user.is_some() || entity.client_id.is_some() => {
             return Err(AlterClientQuotasError::InvalidEntity);
@@ -105,12 +108,12 @@ fn alter(image: &MetadataImage, change: &ClientQuotaChange) -> Result<Vec<Metada
     let before = image.client_quota(&entity);
     let mut records = Vec::new();
     for ClientQuotaOperation { key, value } in &change.operations {
-        let is_whole = keys.iter().find(|(name, _)| name == key).map(|(_, is_whole)| *is_whole);
-        let is_whole = is_whole.ok_or_else(|| AlterClientQuotasError::InvalidKey(key.clone()))?;
+        // Kafka takes away what it doesn't know, too.
         if let Some(value) = value {
-            let whole = value.fract() == 0.0 && *value < WHOLE_END;
-            let fits = value.is_finite() && *value > 0.0 && (!is_whole || whole);
-            if !fits {
+            let known = keys.iter().find(|(name, _)| name == key);
+            let (_, largest) = known.ok_or_else(|| AlterClientQuotasError::InvalidKey(key.clone()))?;
+            let fits = |largest: &f64| value <= largest && value.fract() <= FRACTION;
+            if !value.is_finite() || *value <= 0.0 || !largest.as_ref().is_none_or(fits) {
                 return Err(AlterClientQuotasError::InvalidValue {
                     key: key.clone(),
                     value: value.to_string(),

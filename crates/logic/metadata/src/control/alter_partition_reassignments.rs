@@ -104,10 +104,12 @@ fn reassign(
     let builder = PartitionChangeBuilder::new(Liveness::of(image), id, context.defaults)
         .ok_or(ReassignmentError::UnknownPartition)?;
     let partition = builder.partition();
-    let original = difference(&partition.replicas, &partition.adding);
     let (replicas, adding, removing) = match &item.replicas {
         None if !partition.is_reassigning() => return Err(ReassignmentError::NotInProgress),
-        None => (original, Vec::new(), Vec::new()),
+        None => {
+            let original = difference(&partition.replicas, &partition.adding);
+            (original, Vec::new(), Vec::new())
+        }
         Some(target) => {
             let target = broker_ids(&target.ids);
             check_replicas(image, &target, None)?;
@@ -116,8 +118,11 @@ fn reassign(
             if keep_replication_factor && target.len() != from {
                 return Err(ReassignmentError::OtherReplicationFactor { from, to: target.len() });
             }
-            let adding = difference(&target, &original);
-            let removing = difference(&original, &target);
+            // As in Kafka, what an earlier move has brought into the ISR goes when this one is done: writes may wait for it.
+            let not_there_yet = difference(&partition.adding, &partition.isr);
+            let present = difference(&partition.replicas, &not_there_yet);
+            let adding = difference(&target, &present);
+            let removing = difference(&present, &target);
             (
                 target.into_iter().chain(removing.iter().copied()).collect(),
                 adding,

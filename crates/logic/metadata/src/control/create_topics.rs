@@ -94,14 +94,21 @@ pub fn create_topics(
     for item in &request.topics {
         *named.entry(&item.name).or_default() += 1;
     }
+    let named_once = |item: &&CreateTopicItem| named.get(item.name.as_str()) == Some(&1);
+    // Before any of them is made, as in Kafka: who asks again for half of them each wouldn't find some that exist already.
+    let asked = request.topics.iter().filter(named_once);
+    let asked = asked.fold(0, |sum: usize, item| {
+        sum.saturating_add(partitions_asked_for(item, context))
+    });
+    let too_many = Budget::default().check_partitions(asked).err();
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     let mut so_far = SoFar::default();
     for item in &request.topics {
-        let created = if named.get(item.name.as_str()).is_some_and(|times| *times > 1) {
-            Err(CreateTopicError::InvalidRequest("duplicate topic name"))
-        } else {
-            create(image, item, &mut so_far, context)
+        let created = match too_many {
+            _ if !named_once(&item) => Err(CreateTopicError::InvalidRequest("duplicate topic name")),
+            Some(error) => Err(error.into()),
+            None => create(image, item, &mut so_far, context),
         };
         topics.push(match created {
             Ok(created) => {
@@ -126,6 +133,15 @@ pub fn create_topics(
     Decision {
         records,
         response: CreateTopicsResponse { topics },
+    }
+}
+
+/// None where the number is none.
+fn partitions_asked_for(item: &CreateTopicItem, context: &ControlContext<'_>) -> usize {
+    match item.partitions {
+        _ if !item.assignments.is_empty() => item.assignments.len(),
+        -1 => usize::try_from(context.defaults.num_partitions).unwrap_or(0),
+        count => usize::try_from(count).unwrap_or(0),
     }
 }
 

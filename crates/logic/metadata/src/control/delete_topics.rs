@@ -1,7 +1,7 @@
 //! Topics are deleted, by name or by id (KIP-516). Brokers delete the directories of the id, so that a topic made
 //! anew under the name never meets old data.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 use types::{ErrorCode, TopicId};
@@ -49,12 +49,17 @@ pub fn delete_topics(
 ) -> Decision<DeleteTopicsResponse> {
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
-    let mut deleted = BTreeSet::new();
-    for item in &request.topics {
-        let found = find(image, item);
+    let found: Vec<_> = request.topics.iter().map(|item| find(image, item)).collect();
+    let mut times: BTreeMap<TopicId, usize> = BTreeMap::new();
+    for id in found.iter().flatten() {
+        *times.entry(*id).or_default() += 1;
+    }
+    for (item, found) in request.topics.iter().zip(found) {
         let decided = found.and_then(|id| {
-            if !deleted.insert(id) {
-                return Err(DeleteTopicError::Invalid("the topic is named twice"));
+            // As in Kafka: who names a topic twice, by name and by id, may have meant two, and loses neither.
+            if times.get(&id).is_some_and(|times| *times > 1) {
+                let message = "The provided topic name maps to an ID that was already supplied.";
+                return Err(DeleteTopicError::Invalid(message));
             }
             let partitions = image.topic_by_id(id).map_or(0, |topic| topic.partition_count());
             context.charge(image, usize::try_from(partitions).unwrap_or(0))?;

@@ -9,6 +9,7 @@
 
 mod bench;
 mod compaction;
+mod delete_records;
 mod disk;
 mod groups;
 mod kills;

@@ -92,3 +92,29 @@ fn what_can_be_no_quota_is_refused() {
     );
     assert_eq!(cluster.image.client_quotas().count(), 1);
 }
+
+#[test]
+fn the_largest_limits_are_taken_and_what_is_unknown_may_be_taken_away() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    let ann = [part("user", Some("ann"))];
+    let refused = ErrorCode::InvalidRequest;
+    // Long.MAX_VALUE, Kafka's own default, as a double.
+    let unlimited = 9_223_372_036_854_775_807_i64 as f64;
+    for (value, expected) in [(unlimited, ErrorCode::None), (unlimited * 1.1, refused)] {
+        assert_eq!(alter(&mut cluster, &ann, "consumer_byte_rate", Some(value)), expected);
+    }
+    assert_eq!(
+        alter(&mut cluster, &ann, "request_percentage", Some(1e300)),
+        ErrorCode::None
+    );
+    let address = [part("ip", Some("::1"))];
+    let most = f64::from(i32::MAX);
+    for (value, expected) in [(most, ErrorCode::None), (most + 1.0, refused)] {
+        assert_eq!(
+            alter(&mut cluster, &address, "connection_creation_rate", Some(value)),
+            expected
+        );
+    }
+    assert_eq!(alter(&mut cluster, &ann, "shoe_size", Some(1.0)), refused);
+    assert_eq!(alter(&mut cluster, &ann, "shoe_size", None), ErrorCode::None);
+}

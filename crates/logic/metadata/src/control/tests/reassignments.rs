@@ -26,6 +26,37 @@ fn a_move_ends_when_the_added_replicas_are_in_sync() {
 }
 
 #[test]
+fn a_second_move_keeps_what_the_first_has_brought_into_sync_until_it_is_done() {
+    let mut cluster = Cluster::with_brokers(4, 1);
+    let id = cluster.topic("t", &[1]);
+    assert_eq!(cluster.reassign("t", Some(&[2, 3])), ErrorCode::None);
+    cluster.propose(id, &[1, 2]);
+    assert_eq!(cluster.reassign("t", Some(&[4])), ErrorCode::None);
+    let partition = cluster.partition(id);
+    assert_eq!(numbers(&partition.replicas), [4, 2, 1]);
+    assert_eq!(
+        (numbers(&partition.adding), numbers(&partition.removing)),
+        (vec![4], vec![2, 1])
+    );
+    assert_eq!(cluster.state(id), (1, vec![1, 2], vec![], vec![]));
+    cluster.propose(id, &[1, 2, 4]);
+    assert_eq!(cluster.state(id), (4, vec![4], vec![], vec![]));
+    assert_eq!(numbers(&cluster.partition(id).replicas), [4]);
+}
+
+#[test]
+fn who_is_the_only_one_in_sync_may_be_moved_away_from_again() {
+    let mut cluster = Cluster::with_brokers(4, 1);
+    let id = cluster.topic("t", &[1]);
+    assert_eq!(cluster.reassign("t", Some(&[2, 3])), ErrorCode::None);
+    cluster.propose(id, &[1, 2]);
+    cluster.fence(1);
+    assert_eq!(cluster.state(id).1, vec![2]);
+    assert_eq!(cluster.reassign("t", Some(&[4])), ErrorCode::None);
+    assert_eq!(numbers(&cluster.partition(id).replicas), [4, 2, 1]);
+}
+
+#[test]
 fn a_move_to_a_dead_broker_can_be_cancelled() {
     let mut cluster = Cluster::with_brokers(3, 1);
     let id = cluster.topic("t", &[1, 2]);

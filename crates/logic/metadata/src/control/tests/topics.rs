@@ -118,6 +118,56 @@ fn creations_are_refused_with_kafkas_codes() {
 }
 
 #[test]
+fn too_many_partitions_are_refused_before_any_topic_is_made() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    let mut create = |counts: &[i32]| {
+        let topics = counts.iter().enumerate();
+        let topics = topics.map(|(number, count)| item(&format!("t{number}"), *count, 1));
+        let request = proto::CreateTopicsRequest {
+            topics: topics.collect(),
+            validate_only: true,
+        };
+        match cluster.ask(Request::CreateTopics(request)).response {
+            Some(Response::CreateTopics(answer)) => {
+                let codes = answer.topics.iter().map(|topic| code(topic.error_code));
+                codes.collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let refused = ErrorCode::PolicyViolation;
+    assert_eq!(create(&[1, 9_999]), [ErrorCode::None, ErrorCode::None]);
+    assert_eq!(create(&[1, 10_000]), [refused, refused]);
+    assert_eq!(create(&[i32::MAX, i32::MAX, 1]), [refused, refused, refused]);
+    assert_eq!(create(&[-5, 10_000]), [ErrorCode::InvalidPartitions, ErrorCode::None]);
+}
+
+#[test]
+fn a_topic_that_is_named_by_name_and_by_id_stays() {
+    let mut cluster = Cluster::with_brokers(1, 1);
+    let id = cluster.topic("t", &[1]).topic_id;
+    cluster.topic("other", &[1]);
+    let named = |name: &str| proto::DeleteTopicItem {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let by_id = proto::DeleteTopicItem {
+        topic_id: id.0.as_bytes().to_vec().into(),
+        ..Default::default()
+    };
+    let request = proto::DeleteTopicsRequest {
+        topics: vec![by_id, named("other"), named("t")],
+    };
+    let Some(Response::DeleteTopics(answer)) = cluster.ask(Request::DeleteTopics(request)).response else {
+        panic!()
+    };
+    let codes = answer.topics.iter().map(|topic| code(topic.error_code));
+    let invalid = ErrorCode::InvalidRequest;
+    assert_eq!(codes.collect::<Vec<_>>(), [invalid, ErrorCode::None, invalid]);
+    assert!(cluster.image.topic("t").is_some() && cluster.image.topic("other").is_none());
+}
+
+#[test]
 fn validating_only_answers_the_same_and_changes_nothing() {
     let mut cluster = Cluster::with_brokers(1, 1);
     let offset = cluster.image.offset();
@@ -173,14 +223,14 @@ fn a_topic_made_anew_under_its_name_is_another() {
         name: "t.x".to_owned(),
         ..by_id.clone()
     };
-    let topics = vec![both, by_id.clone(), by_id, proto::DeleteTopicItem::default()];
+    let topics = vec![both, by_id, proto::DeleteTopicItem::default()];
     let answer = cluster.ask(Request::DeleteTopics(proto::DeleteTopicsRequest { topics }));
     let Some(Response::DeleteTopics(answer)) = answer.response else {
         panic!()
     };
     let codes: Vec<_> = answer.topics.iter().map(|topic| code(topic.error_code)).collect();
     let invalid = ErrorCode::InvalidRequest;
-    assert_eq!(codes, [invalid, ErrorCode::None, invalid, invalid]);
+    assert_eq!(codes, [invalid, ErrorCode::None, invalid]);
     assert_eq!(answer.topics[1].name, "t.x");
     let new = cluster.topic("t.x", &[1]);
     assert_ne!(old.topic_id, new.topic_id);
