@@ -1,5 +1,6 @@
 //! DeleteRecords (21): moves log starts. Answered when the leader has moved its own and every replica on a broker that lives has
-//! followed, as in Kafka: what an answer says is gone, no later leader shows again.
+//! followed, as in Kafka: what an answer says is gone, no later leader shows again. (After a kill of every replica at once the log
+//! starts of the last checkpoint hold, as in Kafka: `log.flush.start.offset.checkpoint.interval.ms`.)
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! DeleteTopics (20), by name or, from version 6, by id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +33,12 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
             .collect()
     };
     let mut results = Vec::with_capacity(asked.len());
+    // Once is enough for who asked twice.
+    let mut told = HashSet::new();
+    let mut is_new = |result: &DeletableTopicResult| {
+        let key = (result.name.clone(), result.topic_id, result.error_code);
+        told.insert(key)
+    };
     let mut items = Vec::with_capacity(asked.len());
     if broker.config.topics.delete_topic_enable {
         let mut times: HashMap<(Option<&TopicName>, Uuid), usize> = HashMap::new();
@@ -65,7 +71,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                 }
             };
             let result = refused(topic, &Refused::new(ErrorCode::InvalidRequest, message));
-            if !results.contains(&result) {
+            if is_new(&result) {
                 results.push(result);
             }
         }
@@ -90,12 +96,7 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
                     .iter()
                     .zip(&items)
                     .map(|(result, item)| shown(result, item));
-                for result in shown {
-                    // Asked for by name and by id.
-                    if !results.contains(&result) {
-                        results.push(result);
-                    }
-                }
+                results.extend(shown.filter(is_new));
                 None
             }
             Ok(_) => Some(mismatched()),

@@ -1,6 +1,7 @@
 //! What leaves the log: retention, and DeleteRecords.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use storage::LogError;
 use thiserror::Error;
@@ -84,6 +85,9 @@ impl Partition {
 
     /// Where the logs of all replicas on brokers that live begin, at the earliest: -1 where one hasn't told.
     fn low_watermark(&self) -> Result<Offset, DeleteRecordsError> {
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(DeleteRecordsError::NotLeader);
+        }
         let image = self.host.image.load();
         let state = self.lock();
         let Role::Leader(_) = &state.role else {
@@ -131,6 +135,13 @@ impl Partition {
                 .inspect_err(|error| self.report_fault(error))?;
             let moved = state.log.log_start_offset() > before;
             let marks = if moved { state.followers() } else { Vec::new() };
+            if moved
+                && let Role::Follower(follower) = &state.role
+                && let (Some(acks), Some(follow_id)) = (&state.acks, follower.follow)
+            {
+                // The leader may be asked to delete as much: no push would move this log then, and none be acknowledged.
+                acks.mark(follow_id);
+            }
             self.host.delete_later(retired.deletion);
             super::Wakes {
                 marks,
@@ -139,5 +150,76 @@ impl Partition {
         };
         self.run(wakes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use metadata::PartitionRegistration;
+    use partition::Acks;
+    use records::{Batch, BatchBuilder, NewRecord};
+    use types::{BrokerId, FollowId, LeaderEpoch, PartitionEpoch, PartitionIndex, TimestampMs};
+
+    use super::*;
+    use crate::apis::fixture::LoneBroker;
+    use crate::replication::{AckQueue, FollowTurn};
+
+    /// A partition that this broker leads, with one record, ten seconds old.
+    fn led(lone: &LoneBroker) -> Arc<Partition> {
+        let replicas = &lone.context().replicas;
+        let partition = replicas.partition_by_name("a", PartitionIndex(0)).unwrap();
+        let mut batch = BatchBuilder::new();
+        let written = TimestampMs(lone.context().host.clock.now().0 - 10_000);
+        batch.append(NewRecord::new(written, "k", "v"));
+        let batch = Batch::parse(&batch.finish().unwrap()).unwrap();
+        partition.append(&batch, Acks::All, None).unwrap();
+        partition
+    }
+
+    #[tokio::test]
+    async fn a_follower_tells_its_leader_what_its_own_retention_took() {
+        let lone = LoneBroker::with_topics(&["a"]).await;
+        let partition = led(&lone);
+        let image = lone.context().host.image.load();
+        let leader_epoch = LeaderEpoch(7);
+        partition.apply_registration(&PartitionRegistration {
+            leader: Some(BrokerId(2)),
+            leader_epoch,
+            partition_epoch: PartitionEpoch(7),
+            ..(**image.partition(partition.id()).unwrap()).clone()
+        });
+        let acks = Arc::new(AckQueue::default());
+        let turn = FollowTurn {
+            partition: Arc::clone(&partition),
+            leader_epoch,
+            number: 1,
+        };
+        partition.begin_turn(&turn);
+        assert!(partition.begin_follow(&turn, FollowId(10), &acks).is_some());
+        partition.apply_retention().unwrap();
+        assert!(acks.drain().is_empty(), "nothing was deleted");
+
+        let mut settings = (*partition.settings()).clone();
+        settings.log.retention_ms = Some(1_000);
+        partition.apply_settings(settings);
+        partition.apply_retention().unwrap();
+        assert_eq!(partition.status().log_start_offset, Offset(1));
+        assert_eq!(acks.drain().into_iter().collect::<Vec<_>>(), [FollowId(10)]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_followers_of_a_partition_that_goes_is_told() {
+        let ends: [fn(&Partition); 2] = [Partition::retire, Partition::give_up];
+        for end in ends {
+            let lone = LoneBroker::with_topics(&["a"]).await;
+            let partition = led(&lone);
+            let never = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
+            let waits = partition.deleted_everywhere(Offset(1), never);
+            let (told, ()) = tokio::join!(waits, async { end(&partition) });
+            assert!(matches!(told, Err(DeleteRecordsError::NotLeader)), "{told:?}");
+        }
     }
 }

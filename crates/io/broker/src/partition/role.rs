@@ -119,6 +119,7 @@ impl Partition {
     /// The topic was deleted, or the replica moved away.
     pub fn retire(&self) {
         let wakes = self.lock().retire();
+        self.log_starts.notify_waiters();
         self.run(wakes);
     }
 
@@ -126,6 +127,7 @@ impl Partition {
     /// their own deadlines.
     pub fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
+        self.log_starts.notify_waiters();
         let wakes = self.state.try_lock_for(GIVE_UP_WAIT).map(|mut state| state.retire());
         if let Some(wakes) = wakes {
             self.run(wakes);

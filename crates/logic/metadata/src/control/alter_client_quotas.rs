@@ -112,7 +112,7 @@ fn alter(image: &MetadataImage, change: &ClientQuotaChange) -> Result<Vec<Metada
         if let Some(value) = value {
             let known = keys.iter().find(|(name, _)| name == key);
             let (_, largest) = known.ok_or_else(|| AlterClientQuotasError::InvalidKey(key.clone()))?;
-            let fits = |largest: &f64| value <= largest && value.fract() <= FRACTION;
+            let fits = |largest: &f64| value <= largest && (value - value.round()).abs() <= FRACTION;
             if !value.is_finite() || *value <= 0.0 || !largest.as_ref().is_none_or(fits) {
                 return Err(AlterClientQuotasError::InvalidValue {
                     key: key.clone(),

@@ -119,7 +119,9 @@ fn reassign(
                 return Err(ReassignmentError::OtherReplicationFactor { from, to: target.len() });
             }
             // As in Kafka, what an earlier move has brought into the ISR goes when this one is done: writes may wait for it.
-            let not_there_yet = difference(&partition.adding, &partition.isr);
+            // So does who left the ISR while it was too small: it may be elected (KIP-966).
+            let not_in_sync = difference(&partition.adding, &partition.isr);
+            let not_there_yet = difference(&not_in_sync, &partition.elr);
             let present = difference(&partition.replicas, &not_there_yet);
             let adding = difference(&target, &present);
             let removing = difference(&present, &target);

@@ -269,17 +269,15 @@ impl<'a> PartitionChangeBuilder<'a> {
         changes_something.then(|| change.into())
     }
 
-    /// KIP-455: when every added replica is in sync, the removed ones go. Not while that would take the ISR below
-    /// `min.insync.replicas`.
+    /// KIP-455: when every replica that is to stay is in sync, the removed ones go.
     fn complete_reassignment(&mut self) {
         if self.adding.is_empty() && self.removing.is_empty() {
             return;
         }
         let replicas = difference(&self.replicas, &self.removing);
         let isr = difference(&self.isr, &self.removing);
-        let added = self.adding.iter().all(|replica| isr.contains(replica));
-        let enough = self.min_isr.min(replicas.len()).min(self.isr.len());
-        if replicas.is_empty() || isr.is_empty() || !added || isr.len() < enough {
+        let in_sync = replicas.iter().all(|replica| isr.contains(replica));
+        if replicas.is_empty() || !in_sync {
             return;
         }
         self.replicas = replicas;

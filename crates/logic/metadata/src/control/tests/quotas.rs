@@ -103,6 +103,14 @@ fn the_largest_limits_are_taken_and_what_is_unknown_may_be_taken_away() {
     for (value, expected) in [(unlimited, ErrorCode::None), (unlimited * 1.1, refused)] {
         assert_eq!(alter(&mut cluster, &ann, "consumer_byte_rate", Some(value)), expected);
     }
+    // A whole number as far as doubles go, as in Kafka.
+    for (value, expected) in [
+        (1_023.999_999_9, ErrorCode::None),
+        (1_024.000_000_1, ErrorCode::None),
+        (1_024.1, refused),
+    ] {
+        assert_eq!(alter(&mut cluster, &ann, "consumer_byte_rate", Some(value)), expected);
+    }
     assert_eq!(
         alter(&mut cluster, &ann, "request_percentage", Some(1e300)),
         ErrorCode::None
