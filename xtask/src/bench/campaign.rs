@@ -54,6 +54,10 @@ pub(crate) fn bench(root: &Path, options: &Options) -> anyhow::Result<()> {
             };
             session.run(&mut results)?;
         }
+        // A turn takes a quarter of an hour: whoever has to end before the last one keeps those that are whole.
+        if options.write {
+            write_page(root, &programs, run, &results)?;
+        }
     }
     eprint!("\n{}", results.table());
     eprintln!(
@@ -62,9 +66,6 @@ pub(crate) fn bench(root: &Path, options: &Options) -> anyhow::Result<()> {
     );
     if options.out.is_none() {
         std::fs::remove_dir_all(&folder)?;
-    }
-    if options.write {
-        write_page(root, &programs, options.runs, &results)?;
     }
     Ok(())
 }
