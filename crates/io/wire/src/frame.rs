@@ -1,7 +1,8 @@
 //! Frames off a connection: an int32 size and so many bytes.
 //!
 //! Memory grows with what has arrived, never with what the size says (WIRE-1): a connection that announces 100 MB and
-//! sends nothing costs one small buffer. Several frames that arrive together are cut from one read without copies.
+//! sends nothing costs one small buffer, and room that is made ahead stays untouched until bytes arrive for it. Several frames
+//! that arrive together are cut from one read without copies. A large frame ends with its buffer, whose one owner may use it on.
 //!
 //! What is no Kafka at all is told apart, because it is the commonest mistake of an operator: a browser, a health check
 //! or a client with TLS on a plaintext port would otherwise read as a frame of a gigabyte.
@@ -17,8 +18,9 @@ pub const SOCKET_REQUEST_MAX_BYTES_DEFAULT: usize = 100 * 1024 * 1024;
 const SIZE_BYTES: usize = 4;
 /// What a read makes room for while little is known to come: holds most requests whole.
 const READ_BYTES: usize = 8 * 1024;
-/// How many times what has arrived of a frame its buffer grows at most in a step.
-const GROWTH: usize = 3;
+/// How many times what has arrived of a frame its buffer grows at most in a step: a producer's usual batch gets its whole room
+/// once half a read has come.
+const GROWTH: usize = 256;
 /// The largest step by which a buffer grows while a large frame arrives.
 const GROWTH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -167,17 +169,18 @@ impl FrameReader {
     }
 
     /// How much to make room for: no more than the frame lacks, and no more than [`GROWTH`] times what has arrived of it. Each step
-    /// may copy what is there, so there should be few. Without a size yet, and for small frames, one read's worth.
+    /// may copy what is there, so there should be few, and none for the last bytes of a large frame. Without a size yet, and
+    /// for small frames, one read's worth.
     fn room(&mut self) -> Result<usize, FrameError> {
         let arrived = self.buffer.len();
         let Some(size) = self.size()? else {
             return Ok(READ_BYTES);
         };
-        let missing = (SIZE_BYTES + size).saturating_sub(arrived);
-        if missing <= READ_BYTES {
+        if size <= READ_BYTES {
             return Ok(READ_BYTES);
         }
-        Ok(missing.min((GROWTH * arrived).clamp(READ_BYTES, GROWTH_BYTES_MAX)))
+        let missing = (SIZE_BYTES + size).saturating_sub(arrived);
+        Ok(missing.min(GROWTH.saturating_mul(arrived).clamp(READ_BYTES, GROWTH_BYTES_MAX)))
     }
 }
 

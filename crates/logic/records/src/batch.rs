@@ -62,16 +62,21 @@ impl Batch {
         }
     }
 
-    /// This batch at its place in the log. In place when nothing else holds the buffer, else on a copy, since another
+    /// The batch's bytes, to be changed: in place when nothing else holds the buffer, else on a copy, since another
     /// holder must never see bytes change.
+    #[must_use]
+    pub fn into_mut(self) -> BytesMut {
+        self.bytes
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()))
+    }
+
+    /// This batch at its place in the log.
     ///
     /// # Errors
     /// [`BatchError::InvalidOffsetRange`] when the batch would end beyond the last offset there is.
     pub fn into_stamped(self, base_offset: Offset, leader_epoch: LeaderEpoch) -> Result<Self, BatchError> {
-        let mut bytes = self
-            .bytes
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+        let mut bytes = self.into_mut();
         stamp(&mut bytes, base_offset, leader_epoch)?;
         Self::parse(&bytes.freeze())
     }

@@ -116,7 +116,7 @@ mod tests {
         let mut batch = BatchBuilder::new().producer(types::ProducerId(7), types::ProducerEpoch(0), 0);
         batch.append(NewRecord::new(lone.context().host.clock.now(), "k", "v"));
         let batch = Batch::parse(&batch.finish().unwrap()).unwrap();
-        partition.append(&batch, Acks::All, None).unwrap();
+        partition.append(batch, Acks::All, None).unwrap();
         partition.expire_producers(i64::MAX);
         assert_eq!(known(), 1);
         partition.expire_producers(0);

@@ -3,7 +3,8 @@
 //! PRODUCE-1: every append of a request happens before the handler's first await, so that the appends of a connection keep
 //! its requests' order. PRODUCE-2: acks=0 is never answered; a failure then closes the connection, as in Kafka.
 //! PRODUCE-3: payloads aren't decoded, but for compacted topics, whose records need keys, and to name the records at fault of a batch
-//! that is refused. The request's frame is let go before the wait: the log holds the batch.
+//! that is refused. PRODUCE-4: a batch that nearly fills its request's frame goes to the log as it is, the frame's only owner: others
+//! are copied, and the frame is let go before the wait.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use wire::messages::produce_request::TopicProduceData;
 use wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
-use wire::messages::{ProduceRequest, ProduceResponse};
+use wire::messages::{ProduceRequest, ProduceResponse, TopicName};
 
 use super::auto_create::is_internal;
 use super::current_leader::NamedLeaders;
@@ -43,6 +44,8 @@ const NAMED_RECORDS_BYTES_MAX: usize = 8 << 20;
 const ZSTD_SINCE: i16 = 7;
 /// From this version on the answer names the leader (KIP-951).
 const CURRENT_LEADER_SINCE: i16 = 10;
+/// A batch below this is copied: the buffer that small requests arrive in is as large as half of it.
+const OWN_FRAME_MIN_BYTES: usize = 16 << 10;
 
 pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> Handled {
     let header = request.header;
@@ -62,7 +65,13 @@ pub(super) async fn handle(broker: Arc<BrokerContext>, request: ApiRequest) -> H
         version,
         acks,
         transactional: transactional_id.is_some(),
+        frame_bytes: bytes,
     };
+    let mut topic_data = topic_data;
+    for topic in &mut topic_data {
+        // Names share the frame, which the batch would have for itself (PRODUCE-4).
+        topic.name = TopicName(text(&topic.name.0));
+    }
     let mut topics: Vec<Topic> = topic_data.into_iter().map(|topic| doorkeeper.topic(topic)).collect();
     // With the answer, so that all of the wait follows it.
     let throttle = || {
@@ -133,7 +142,7 @@ const WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// One topic of the request, as far as it got.
 struct Topic {
-    name: wire::messages::TopicName,
+    name: TopicName,
     id: types::Uuid,
     partitions: Vec<Part>,
 }
@@ -216,6 +225,7 @@ struct Doorkeeper<'a> {
     version: i16,
     acks: Option<Acks>,
     transactional: bool,
+    frame_bytes: usize,
 }
 
 impl Doorkeeper<'_> {
@@ -229,7 +239,7 @@ impl Doorkeeper<'_> {
                 partition: index,
             });
             let appended = match &found {
-                Ok(topic) => self.append(topic, index, part.records.as_ref()),
+                Ok(topic) => self.append(topic, index, part.records),
                 Err(failure) => Err(failure.clone()),
             };
             let outcome = appended.as_ref().map_or_else(
@@ -283,7 +293,7 @@ impl Doorkeeper<'_> {
         Ok(topic)
     }
 
-    fn append(&self, topic: &TopicImage, index: PartitionIndex, records: Option<&Bytes>) -> Result<Appended, Failure> {
+    fn append(&self, topic: &TopicImage, index: PartitionIndex, records: Option<Bytes>) -> Result<Appended, Failure> {
         if topic.partition(index).is_none() {
             return Err(Failure::new(ErrorCode::UnknownTopicOrPartition, "no such partition"));
         }
@@ -300,7 +310,7 @@ impl Doorkeeper<'_> {
             });
         };
         let batch = self
-            .check(&partition.settings(), records)
+            .check(&partition.settings(), records.as_ref())
             .map_err(|failure| match failure.error {
                 ErrorCode::InvalidTimestamp | ErrorCode::InvalidRecord if !failure.records.is_empty() => Failure {
                     log_start_offset: partition.status().log_start_offset.0,
@@ -315,13 +325,25 @@ impl Doorkeeper<'_> {
                 "produce requests before version 7 can't carry zstd",
             ));
         }
-        let appended = partition.append(&batch, self.acks.unwrap_or(Acks::All), None)?;
+        drop(records);
+        let (size_bytes, record_count) = (batch.bytes.len(), batch.header.record_count.unsigned_abs());
+        let appended = partition.append(self.without_its_frame(batch), self.acks.unwrap_or(Acks::All), None)?;
         let metrics = &self.broker.host.metrics;
-        metrics.produced_bytes.inc_by(batch.bytes.len() as u64);
-        metrics
-            .produced_records
-            .inc_by(u64::from(batch.header.record_count.unsigned_abs()));
+        metrics.produced_bytes.inc_by(size_bytes as u64);
+        metrics.produced_records.inc_by(u64::from(record_count));
         Ok(appended)
+    }
+
+    /// PRODUCE-4: a small part of a frame would keep all of it.
+    fn without_its_frame(&self, batch: Batch) -> Batch {
+        let size_bytes = batch.bytes.len();
+        if size_bytes >= OWN_FRAME_MIN_BYTES && size_bytes > self.frame_bytes / 2 {
+            return batch;
+        }
+        Batch {
+            bytes: Bytes::copy_from_slice(&batch.bytes),
+            ..batch
+        }
     }
 
     fn check(&self, settings: &PartitionSettings, records: Option<&Bytes>) -> Result<Batch, Failure> {

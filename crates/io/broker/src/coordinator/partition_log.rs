@@ -51,7 +51,7 @@ impl GroupLog for PartitionLog {
 
     fn append(&self, batch: &Batch) -> Result<Offset, ErrorCode> {
         self.partition
-            .append(batch, Acks::All, Some(self.leader_epoch))
+            .append(batch.clone(), Acks::All, Some(self.leader_epoch))
             .map(|appended| appended.base_offset)
             .map_err(|error| {
                 tracing::debug!(topic = %self.partition.topic(), %error, "a group's records were not appended");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use partition::{Acks, Admission, AdmissionRefusal, ProduceAttempt, admit};
 use records::{Batch, BatchError, stamp, stamp_log_append_time};
 use storage::LogError;
@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use types::{ErrorCode, LeaderEpoch, Offset, TimestampMs};
 
+use super::follow::FollowSlot;
 use super::wakes::Wait;
 use super::writer::NotWritten;
 use super::{Partition, Role, State, Waiter, Wakes};
@@ -78,16 +79,12 @@ enum Decision {
 }
 
 impl Partition {
-    /// Appends a producer's batch, whose header and CRC were checked.
+    /// Appends a producer's batch, whose header and CRC were checked: without a copy when nobody else holds its buffer, which then
+    /// stays while the tail has the batch.
     ///
     /// # Errors
     /// Why it wasn't appended; nothing was written then.
-    pub fn append(
-        &self,
-        batch: &Batch,
-        acks: Acks,
-        leader_epoch: Option<LeaderEpoch>,
-    ) -> Result<Appended, AppendError> {
+    pub fn append(&self, batch: Batch, acks: Acks, leader_epoch: Option<LeaderEpoch>) -> Result<Appended, AppendError> {
         let now = self.host.clock.now();
         let _writer = self.writer_or_offline().map_err(AppendError::Log)?;
         let mut state = self.lock();
@@ -132,7 +129,7 @@ impl Partition {
 impl State {
     fn decide_append(
         &mut self,
-        batch: &Batch,
+        batch: Batch,
         acks: Acks,
         leader_epoch: Option<LeaderEpoch>,
         now: TimestampMs,
@@ -178,6 +175,8 @@ impl State {
         }
         let leader_epoch = leader.leader_epoch();
         let base_offset = self.log.log_end_offset();
+        self.log
+            .unsent_from(self.slots.iter().map(FollowSlot::next_offset).min());
         let (bytes, log_append_time) = self.stamped(batch, base_offset, leader_epoch, now)?;
         let decided = Decided {
             leader_epoch,
@@ -218,16 +217,15 @@ impl State {
         })
     }
 
-    /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC. This is the one
-    /// copy of a payload: it frees the request's frame, of which the batch may be a small part.
+    /// The batch as it will stand in every replica's log: base offset and epoch are outside the CRC.
     fn stamped(
         &self,
-        batch: &Batch,
+        batch: Batch,
         base_offset: Offset,
         epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> Result<(Bytes, Option<TimestampMs>), AppendError> {
-        let mut bytes = BytesMut::from(batch.bytes.as_ref());
+        let mut bytes = batch.into_mut();
         let append_time = self.settings.log_append_time.then_some(now);
         if let Some(now) = append_time {
             stamp_log_append_time(&mut bytes, now)?;

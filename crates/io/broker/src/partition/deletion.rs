@@ -175,7 +175,7 @@ mod tests {
         let written = TimestampMs(lone.context().host.clock.now().0 - 10_000);
         batch.append(NewRecord::new(written, "k", "v"));
         let batch = Batch::parse(&batch.finish().unwrap()).unwrap();
-        partition.append(&batch, Acks::All, None).unwrap();
+        partition.append(batch, Acks::All, None).unwrap();
         partition
     }
 

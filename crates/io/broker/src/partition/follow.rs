@@ -35,6 +35,11 @@ impl FollowSlot {
     fn is_of(&self, stream: &FollowerStream, follow_id: FollowId) -> bool {
         self.follow_id == follow_id && std::ptr::eq(&*self.stream, stream)
     }
+
+    /// Where what the follower wasn't sent begins.
+    pub(super) fn next_offset(&self) -> Offset {
+        self.next_offset
+    }
 }
 
 impl Drop for FollowSlot {

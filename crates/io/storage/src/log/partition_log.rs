@@ -222,6 +222,11 @@ impl Log {
         self.tail = TailCache::new(self.config.tail_cache_bytes, budget.clone(), self.log_end_offset);
     }
 
+    /// The next append leaves in the tail what begins here or later, as far as there is room: a follower wasn't sent it yet.
+    pub fn unsent_from(&mut self, offset: Option<Offset>) {
+        self.tail.unsent_from(offset);
+    }
+
     /// Forgets what the tail holds below `offset`.
     pub fn release_tail_below(&mut self, offset: Offset) {
         self.tail.release_below(offset);

@@ -3,6 +3,7 @@
 //! TAIL-1: the batches are contiguous in the log and end at its end. Bounded by bytes; idle logs hold nothing once
 //! released. A slice keeps the whole buffer that it was cut from, which is why the owner releases idle tails. TAIL-2: while all
 //! logs together hold more than their budget, whoever appends gives up its own: thousands of busy partitions read from files.
+//! TAIL-3: what a follower wasn't sent yet stays a while longer, so that a few large batches don't send it to the files.
 
 use std::collections::VecDeque;
 
@@ -11,6 +12,9 @@ use types::Offset;
 
 use crate::log::TailBudget;
 use crate::log::read_outcome::{ReadOutcome, ReadRequest};
+
+/// How many times its usual bytes a tail holds while followers haven't been sent them.
+const UNSENT_TIMES: usize = 4;
 
 #[derive(Debug)]
 struct TailBatch {
@@ -27,6 +31,8 @@ pub(crate) struct TailCache {
     start_offset: Offset,
     size_bytes: usize,
     batches: VecDeque<TailBatch>,
+    /// See [`TailCache::unsent_from`].
+    unsent_from: Option<Offset>,
     budget: TailBudget,
 }
 
@@ -37,8 +43,14 @@ impl TailCache {
             start_offset: log_end_offset,
             size_bytes: 0,
             batches: VecDeque::new(),
+            unsent_from: None,
             budget,
         }
+    }
+
+    /// Where the follower stands that was sent least, for the next append (TAIL-3): whoever leads says so each time.
+    pub(crate) fn unsent_from(&mut self, offset: Option<Offset>) {
+        self.unsent_from = offset;
     }
 
     pub(crate) fn budget(&self) -> &TailBudget {
@@ -56,7 +68,19 @@ impl TailCache {
             next_offset,
             bytes: bytes.clone(),
         });
-        while (self.size_bytes > self.max_bytes || self.budget.is_exceeded()) && self.forget_oldest() {}
+        let unsent_from = self.unsent_from.take();
+        while self.is_too_large(unsent_from) && self.forget_oldest() {}
+    }
+
+    fn is_too_large(&self, unsent_from: Option<Offset>) -> bool {
+        let oldest_is_unsent =
+            || unsent_from.is_some_and(|from| self.batches.front().is_some_and(|oldest| oldest.next_offset > from));
+        let max_bytes = if self.size_bytes > self.max_bytes && oldest_is_unsent() {
+            self.max_bytes.saturating_mul(UNSENT_TIMES)
+        } else {
+            self.max_bytes
+        };
+        self.size_bytes > max_bytes || self.budget.is_exceeded()
     }
 
     /// Whether there was one.
@@ -154,6 +178,28 @@ mod tests {
         assert_eq!(budget.used_bytes(), 500);
         drop(second);
         assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn what_no_follower_was_sent_stays_longer_but_not_without_bound() {
+        let budget = TailBudget::new(10_000);
+        let mut tail = TailCache::new(300, budget.clone(), Offset(0));
+        for at in 0..5 {
+            tail.unsent_from(Some(Offset(1)));
+            push(&mut tail, at, 200);
+        }
+        // The first batch was sent.
+        assert!(tail.read(&request(0)).is_none() && tail.read(&request(1)).is_some());
+        assert_eq!(tail.size_bytes(), 800);
+        for at in 5..20 {
+            tail.unsent_from(Some(Offset(1)));
+            push(&mut tail, at, 200);
+        }
+        assert_eq!((tail.size_bytes(), budget.used_bytes()), (1_200, 1_200));
+        // Everything was sent, or nobody leads any more.
+        push(&mut tail, 20, 200);
+        assert_eq!((tail.size_bytes(), budget.used_bytes()), (200, 200));
+        assert!(tail.read(&request(20)).is_some());
     }
 
     fn request(from: i64) -> ReadRequest {

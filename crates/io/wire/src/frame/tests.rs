@@ -106,6 +106,21 @@ async fn a_large_size_without_bytes_costs_a_small_buffer() {
 }
 
 #[tokio::test]
+async fn a_large_frame_gets_its_room_in_one_step_and_is_its_buffers_only_owner() {
+    let body = vec![7; 1_000_000];
+    let wire = [framed(&body), framed(b"next")].concat();
+    let (mut near, mut far) = tokio::io::duplex(10_000);
+    let send = tokio::spawn(async move { near.write_all(&wire).await });
+    let mut reader = FrameReader::new(SOCKET_REQUEST_MAX_BYTES_DEFAULT);
+    let frame = reader.next(&mut far).await.unwrap().unwrap();
+    let alone = frame.try_into_mut().unwrap();
+    assert_eq!(alone, body);
+    assert_eq!(alone.capacity(), body.len());
+    assert_eq!(reader.next(&mut far).await.unwrap().unwrap(), "next");
+    send.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn other_protocols_are_named_on_the_first_bytes_only() {
     for (start, expected) in [
         (&b"PRI * HTTP/2.0\r\n"[..], NotKafka::Http2),
